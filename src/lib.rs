@@ -1,0 +1,8 @@
+//! oxmqtt: an MQTT client engine for Python.
+//!
+//! The layers, each using only those before it:
+//! [`codec`] (bytes and packets) ◀ [`session`] (the client's state machine) ◀ [`engine`] (runtime,
+//! sockets, inbox) ◀ `bindings` (PyO3, behind the feature `python`).
+
+pub mod codec;
+pub mod topic;
