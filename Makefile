@@ -1,0 +1,139 @@
+# The one menu of the project: `make help`.
+#
+# Everything Python happens in .venv, so nothing outside the clone changes; only `make broker` may
+# install a package (mosquitto), and only where it runs as root beside apt-get.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+# Extra words for pytest, the Rust tests and the benchmark, e.g. `make test-python ARGS="-k will -x"`.
+ARGS ?=
+
+BIN := $(VENV)/bin
+# Debian puts the broker into /usr/sbin, which is not on every user's PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+TOOLS := $(VENV)/.tools
+EXTENSION := $(VENV)/.extension
+RUST_SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+LOGS := .cache/test
+PYTHON_FILES := $(wildcard python tests benches examples .ci)
+
+##@ Use
+
+.PHONY: help
+help: ## Show this menu
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: setup broker ## Run a paho-style program on oxmqtt and on paho, side by side
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+##@ Set up
+
+.PHONY: setup
+setup: $(EXTENSION) ## Create .venv with the tools and the extension (release build)
+
+.PHONY: broker
+broker: ## Find mosquitto, or install it where that is allowed
+	@.ci/mosquitto
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "make: $(PYTHON) cannot create a virtual environment; install its venv module (Debian: apt-get install python3-venv)" >&2; \
+	  exit 1; }
+
+$(TOOLS): requirements-dev.txt | $(BIN)/python
+	@echo "installing the tools of requirements-dev.txt into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+# `maturin develop` puts the library beside the Python sources; edits there need no new build.
+$(EXTENSION): $(RUST_SOURCES) $(TOOLS)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
+	@touch $@
+
+##@ Check
+
+.PHONY: core
+core: ## Test the Rust core, without Python (seconds)
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --locked --no-tests=pass $(ARGS); \
+	else \
+	  cargo test --locked --lib --tests $(ARGS); \
+	fi
+
+.PHONY: test
+test: setup broker ## Run every suite: Rust core, unit, interop, compat, lifecycle
+	@mkdir -p $(LOGS)
+	@set -o pipefail; $(MAKE) core 2>&1 | tee $(LOGS)/rust.log
+	@set -o pipefail; cargo test --locked --doc 2>&1 | tee $(LOGS)/doc.log
+	@set -o pipefail; $(MAKE) test-python 2>&1 | tee $(LOGS)/python.log
+	@$(MAKE) test-summary
+
+.PHONY: test-python
+test-python: setup broker ## Run the Python suites only
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-summary
+test-summary:
+	@echo
+	@echo "summary"
+	@sed -n -e 's/^ *Summary \[[^]]*\] */  Rust core    /p' -e 's/^test result: \(.*\); finished.*/  Rust core    \1/p' $(LOGS)/rust.log
+	@sed -n -e 's/^test result: \(.*\); finished.*/  Rust docs    \1/p' $(LOGS)/doc.log
+	@tail -n 1 $(LOGS)/python.log | sed 's/^=* *\(.*[^ =]\) *=*$$/  Python       \1/'
+
+.PHONY: lint
+lint: setup lint-rust lint-python lint-layers lint-deps ## Run every static check
+
+.PHONY: lint-rust
+lint-rust: $(BIN)/python
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --all-targets --features python -- -D warnings
+
+.PHONY: lint-python
+lint-python: setup
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest oxmqtt._native --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allow.txt
+
+.PHONY: lint-layers
+lint-layers: $(TOOLS)
+	$(BIN)/python -m pytest -q tests/unit/test_layers.py
+
+.PHONY: lint-deps
+lint-deps: $(TOOLS)
+	$(BIN)/python .ci/dependencies.py
+
+.PHONY: format
+format: $(TOOLS) ## Format Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/ruff check --fix-only $(PYTHON_FILES)
+
+##@ Measure
+
+.PHONY: bench
+bench: setup broker $(BENCH_VENV)/.tools ## Criterion benchmarks, then oxmqtt beside the other clients
+	cargo bench --locked
+	$(BENCH_VENV)/bin/python benches/e2e/bench.py $(ARGS)
+
+##@ Clean
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf target dist $(VENV) $(BENCH_VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+	find python -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
