@@ -1,1 +1,41 @@
 //! Bytes to packets and back, for MQTT 3.1, 3.1.1 and 5.0.
+//!
+//! The version is a parameter. Names follow the OASIS texts; clauses such as [MQTT-3.3.1-4] are those
+//! of MQTT 5.0 unless 3.1.1 is said. Nothing here knows a socket, a clock or a thread, and nothing
+//! panics on bytes from the network: a decoder answers with a [`DecodeError`] and its reason code.
+#![forbid(unsafe_code)]
+
+mod ack;
+mod connack;
+mod connect;
+mod disconnect;
+mod error;
+mod frame;
+mod packet;
+mod packet_type;
+mod primitives;
+mod properties;
+mod property;
+mod publish;
+mod reason;
+mod subscribe;
+mod version;
+
+pub use ack::{Ack, AckKind, encode_ack};
+pub use connack::ConnAck;
+pub use connect::{Connect, Will};
+pub use disconnect::{Auth, Disconnect};
+pub use error::{DecodeError, EncodeError};
+pub use frame::{Frame, MAX_REMAINING_LENGTH, parse_frame};
+pub use packet::{Packet, decode};
+pub use packet_type::{PacketSet, PacketType};
+pub use properties::{Properties, PropertiesBuilder, PropertyIter};
+pub use property::{
+    PROPERTIES, PropertyContext, PropertyId, PropertyKind, PropertyRow, PropertyValue,
+};
+pub use publish::{Publish, PublishParts, encode_publish, publish_size};
+pub use reason::{REASON_CODES, ReasonCode, ReasonCodeRow};
+pub use subscribe::{
+    RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe,
+};
+pub use version::{QoS, Version};

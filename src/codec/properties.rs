@@ -1,0 +1,445 @@
+//! Property lists: kept as they are encoded, checked once, read by walking them.
+
+use bytes::Bytes;
+
+use super::primitives::{Reader, keep, put_binary, put_text, put_variable};
+use super::{
+    DecodeError, EncodeError, MAX_REMAINING_LENGTH, PacketType, PropertyContext, PropertyId,
+    PropertyKind, PropertyValue, QoS, Version,
+};
+
+/// A checked list of properties, encoded, without the length in front. Empty costs nothing, a clone
+/// is one reference.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    encoded: Bytes,
+}
+
+impl Properties {
+    /// Checks a received list: identifiers known and allowed in `context`, none repeated that may
+    /// not be, values well-formed and in range. Takes time linear in its length. `list` lies in
+    /// `source`, which the result keeps alive.
+    pub fn decode(
+        context: PropertyContext,
+        list: &[u8],
+        source: &Bytes,
+    ) -> Result<Self, DecodeError> {
+        validate(context, list)?;
+        Ok(Self {
+            encoded: keep(list, source),
+        })
+    }
+
+    /// Checks a list that a caller encoded.
+    pub fn from_encoded(context: PropertyContext, encoded: Bytes) -> Result<Self, EncodeError> {
+        validate(context, &encoded).map_err(EncodeError::Properties)?;
+        Ok(Self { encoded })
+    }
+
+    /// Bytes that [`validate`] accepted.
+    pub(super) fn from_validated(encoded: Bytes) -> Self {
+        Self { encoded }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.encoded.is_empty()
+    }
+
+    /// The encoded list without its length.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.encoded
+    }
+
+    /// The encoded list without its length, shared.
+    pub fn to_bytes(&self) -> Bytes {
+        self.encoded.clone()
+    }
+
+    /// The properties in the order of the list.
+    pub fn iter(&self) -> PropertyIter<'_> {
+        PropertyIter::new(&self.encoded)
+    }
+
+    /// The first property with this identifier.
+    pub fn find(&self, id: PropertyId) -> Option<PropertyValue<'_>> {
+        self.iter().find(id)
+    }
+
+    /// A copy in an allocation of its own, so that the packet it came in can be freed.
+    pub fn detach(&self) -> Self {
+        Self {
+            encoded: Bytes::copy_from_slice(&self.encoded),
+        }
+    }
+
+    pub fn receive_maximum(&self) -> Option<u16> {
+        self.two_byte(PropertyId::ReceiveMaximum)
+    }
+
+    pub fn topic_alias(&self) -> Option<u16> {
+        self.two_byte(PropertyId::TopicAlias)
+    }
+
+    pub fn topic_alias_maximum(&self) -> Option<u16> {
+        self.two_byte(PropertyId::TopicAliasMaximum)
+    }
+
+    pub fn server_keep_alive(&self) -> Option<u16> {
+        self.two_byte(PropertyId::ServerKeepAlive)
+    }
+
+    pub fn maximum_packet_size(&self) -> Option<u32> {
+        self.four_byte(PropertyId::MaximumPacketSize)
+    }
+
+    pub fn session_expiry_interval(&self) -> Option<u32> {
+        self.four_byte(PropertyId::SessionExpiryInterval)
+    }
+
+    pub fn message_expiry_interval(&self) -> Option<u32> {
+        self.four_byte(PropertyId::MessageExpiryInterval)
+    }
+
+    pub fn will_delay_interval(&self) -> Option<u32> {
+        self.four_byte(PropertyId::WillDelayInterval)
+    }
+
+    pub fn maximum_qos(&self) -> Option<QoS> {
+        self.byte(PropertyId::MaximumQoS)
+            .and_then(|value| QoS::try_from(value).ok())
+    }
+
+    pub fn retain_available(&self) -> Option<bool> {
+        self.flag(PropertyId::RetainAvailable)
+    }
+
+    pub fn wildcard_subscription_available(&self) -> Option<bool> {
+        self.flag(PropertyId::WildcardSubscriptionAvailable)
+    }
+
+    pub fn subscription_identifier_available(&self) -> Option<bool> {
+        self.flag(PropertyId::SubscriptionIdentifierAvailable)
+    }
+
+    pub fn shared_subscription_available(&self) -> Option<bool> {
+        self.flag(PropertyId::SharedSubscriptionAvailable)
+    }
+
+    pub fn request_problem_information(&self) -> Option<bool> {
+        self.flag(PropertyId::RequestProblemInformation)
+    }
+
+    pub fn assigned_client_identifier(&self) -> Option<&str> {
+        self.text(PropertyId::AssignedClientIdentifier)
+    }
+
+    pub fn reason_string(&self) -> Option<&str> {
+        self.text(PropertyId::ReasonString)
+    }
+
+    pub fn server_reference(&self) -> Option<&str> {
+        self.text(PropertyId::ServerReference)
+    }
+
+    pub fn response_topic(&self) -> Option<&str> {
+        self.text(PropertyId::ResponseTopic)
+    }
+
+    pub fn authentication_method(&self) -> Option<&str> {
+        self.text(PropertyId::AuthenticationMethod)
+    }
+
+    pub fn authentication_data(&self) -> Option<&[u8]> {
+        match self.find(PropertyId::AuthenticationData) {
+            Some(PropertyValue::Binary(data)) => Some(data),
+            _ => None,
+        }
+    }
+
+    pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.iter().filter_map(|property| match property {
+            (PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(id)) => Some(id),
+            _ => None,
+        })
+    }
+
+    pub fn user_properties(&self) -> impl Iterator<Item = (&str, &str)> + '_ {
+        self.iter().filter_map(|property| match property {
+            (PropertyId::UserProperty, PropertyValue::Pair(name, value)) => Some((name, value)),
+            _ => None,
+        })
+    }
+
+    fn byte(&self, id: PropertyId) -> Option<u8> {
+        match self.find(id) {
+            Some(PropertyValue::Byte(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn flag(&self, id: PropertyId) -> Option<bool> {
+        self.byte(id).map(|value| value != 0)
+    }
+
+    fn two_byte(&self, id: PropertyId) -> Option<u16> {
+        match self.find(id) {
+            Some(PropertyValue::TwoByte(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn four_byte(&self, id: PropertyId) -> Option<u32> {
+        match self.find(id) {
+            Some(PropertyValue::FourByte(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn text(&self, id: PropertyId) -> Option<&str> {
+        match self.find(id) {
+            Some(PropertyValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Properties {
+    /// Authentication data is a credential and does not show.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(id, value)| match id {
+                PropertyId::AuthenticationData => (id, PropertyValue::Text("***")),
+                _ => (id, value),
+            }))
+            .finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Properties {
+    type Item = (PropertyId, PropertyValue<'a>);
+    type IntoIter = PropertyIter<'a>;
+
+    fn into_iter(self) -> PropertyIter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks a checked list.
+#[derive(Clone)]
+pub struct PropertyIter<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> PropertyIter<'a> {
+    pub(super) fn new(list: &'a [u8]) -> Self {
+        Self {
+            reader: Reader::new(list),
+        }
+    }
+
+    /// The first property with this identifier among those that are left.
+    pub fn find(mut self, id: PropertyId) -> Option<PropertyValue<'a>> {
+        Iterator::find(&mut self, |property| property.0 == id).map(|(_, value)| value)
+    }
+}
+
+impl<'a> Iterator for PropertyIter<'a> {
+    type Item = (PropertyId, PropertyValue<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        read_property(&mut self.reader).ok()
+    }
+}
+
+/// Builds a list, property by property.
+#[derive(Debug)]
+pub struct PropertiesBuilder {
+    context: PropertyContext,
+    encoded: Vec<u8>,
+    seen: Seen,
+}
+
+impl PropertiesBuilder {
+    pub fn new(context: impl Into<PropertyContext>) -> Self {
+        Self {
+            context: context.into(),
+            encoded: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Appends a property; on an error the list stays as it was.
+    pub fn push(
+        &mut self,
+        id: PropertyId,
+        value: PropertyValue<'_>,
+    ) -> Result<&mut Self, EncodeError> {
+        if value.kind() != id.kind() {
+            return Err(EncodeError::PropertyKind(id));
+        }
+        if !id.is_allowed_in(self.context) {
+            return Err(EncodeError::PropertyNotAllowed(id));
+        }
+        if self.seen.contains(id) && !id.is_repeatable_in(self.context) {
+            return Err(EncodeError::PropertyRepeated(id));
+        }
+        check_range(id, &value).map_err(|_| EncodeError::PropertyValue(id))?;
+        let start = self.encoded.len();
+        self.encoded.push(id as u8);
+        if let Err(error) = put_value(&mut self.encoded, id, value) {
+            self.encoded.truncate(start);
+            return Err(error);
+        }
+        self.seen.insert(id);
+        Ok(self)
+    }
+
+    pub fn build(self) -> Properties {
+        Properties {
+            encoded: Bytes::from(self.encoded),
+        }
+    }
+}
+
+/// Which properties a list has so far; every identifier is below 64.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen(u64);
+
+impl Seen {
+    fn contains(self, id: PropertyId) -> bool {
+        self.0 & 1 << id as u8 != 0
+    }
+
+    fn insert(&mut self, id: PropertyId) {
+        self.0 |= 1 << id as u8;
+    }
+}
+
+/// Writes a property list behind its length. Before MQTT 5.0 there is none.
+pub(super) fn put_properties(
+    out: &mut Vec<u8>,
+    version: Version,
+    list: &[u8],
+) -> Result<(), EncodeError> {
+    if !version.has_properties() {
+        return if list.is_empty() {
+            Ok(())
+        } else {
+            Err(EncodeError::NotInVersion("properties"))
+        };
+    }
+    if list.len() > MAX_REMAINING_LENGTH {
+        return Err(EncodeError::PacketTooLarge);
+    }
+    put_variable(out, list.len());
+    out.extend_from_slice(list);
+    Ok(())
+}
+
+/// Reads a property list behind its length; before MQTT 5.0 there is none.
+pub(super) fn read_properties(
+    reader: &mut Reader<'_>,
+    version: Version,
+    context: PropertyContext,
+    source: &Bytes,
+) -> Result<Properties, DecodeError> {
+    if !version.has_properties() {
+        return Ok(Properties::default());
+    }
+    Properties::decode(context, reader.property_list()?, source)
+}
+
+/// The rules of [`Properties::decode`].
+pub(super) fn validate(context: PropertyContext, list: &[u8]) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(list);
+    let mut seen = Seen::default();
+    while !reader.is_empty() {
+        let (id, value) = read_property(&mut reader)?;
+        if !id.is_allowed_in(context) {
+            return Err(DecodeError::Protocol("property not allowed in this packet"));
+        }
+        if seen.contains(id) && !id.is_repeatable_in(context) {
+            return Err(DecodeError::Protocol("property given twice"));
+        }
+        seen.insert(id);
+        check_range(id, &value)?;
+    }
+    // 3.1.2.11.10
+    if context == PropertyContext::Packet(PacketType::Connect)
+        && seen.contains(PropertyId::AuthenticationData)
+        && !seen.contains(PropertyId::AuthenticationMethod)
+    {
+        return Err(DecodeError::Protocol(
+            "authentication data without a method",
+        ));
+    }
+    Ok(())
+}
+
+/// An identifier is a variable byte integer, though all known ones fit one byte (2.2.2.2).
+fn read_property<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<(PropertyId, PropertyValue<'a>), DecodeError> {
+    let id = PropertyId::from_id(reader.variable()?)
+        .ok_or(DecodeError::Malformed("unknown property"))?;
+    let value = match id.kind() {
+        PropertyKind::Byte => PropertyValue::Byte(reader.byte()?),
+        PropertyKind::TwoByteInteger => PropertyValue::TwoByte(reader.two_byte()?),
+        PropertyKind::FourByteInteger => PropertyValue::FourByte(reader.four_byte()?),
+        PropertyKind::VariableByteInteger => PropertyValue::VarInt(reader.variable()?),
+        PropertyKind::BinaryData => PropertyValue::Binary(reader.binary()?),
+        PropertyKind::Utf8String => PropertyValue::Text(reader.text()?),
+        PropertyKind::Utf8StringPair => PropertyValue::Pair(reader.text()?, reader.text()?),
+    };
+    Ok((id, value))
+}
+
+fn put_value(
+    out: &mut Vec<u8>,
+    id: PropertyId,
+    value: PropertyValue<'_>,
+) -> Result<(), EncodeError> {
+    match value {
+        PropertyValue::Byte(value) => out.push(value),
+        PropertyValue::TwoByte(value) => out.extend_from_slice(&value.to_be_bytes()),
+        PropertyValue::FourByte(value) => out.extend_from_slice(&value.to_be_bytes()),
+        PropertyValue::VarInt(value) => put_variable(out, value as usize),
+        PropertyValue::Binary(data) => put_binary(out, data, id.name())?,
+        PropertyValue::Text(text) => put_text(out, text, id.name())?,
+        PropertyValue::Pair(name, value) => {
+            put_text(out, name, id.name())?;
+            put_text(out, value, id.name())?;
+        }
+    }
+    Ok(())
+}
+
+/// Values that their type could hold and the standard forbids.
+fn check_range(id: PropertyId, value: &PropertyValue<'_>) -> Result<(), DecodeError> {
+    use PropertyId as P;
+    match (id, value) {
+        (P::TopicAlias, PropertyValue::TwoByte(0)) => Err(DecodeError::TopicAliasInvalid),
+        // Every property of one byte is 0 or 1.
+        (_, PropertyValue::Byte(2..)) => Err(DecodeError::Protocol("property is neither 0 nor 1")),
+        (P::ReceiveMaximum, PropertyValue::TwoByte(0))
+        | (P::MaximumPacketSize, PropertyValue::FourByte(0))
+        | (P::SubscriptionIdentifier, PropertyValue::VarInt(0)) => {
+            Err(DecodeError::Protocol("property is zero"))
+        }
+        (P::SubscriptionIdentifier, PropertyValue::VarInt(id))
+            if *id as usize > MAX_REMAINING_LENGTH =>
+        {
+            Err(DecodeError::Protocol("subscription identifier too large"))
+        }
+        // [MQTT-3.3.2-14]
+        (P::ResponseTopic, PropertyValue::Text(topic))
+            if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() =>
+        {
+            Err(DecodeError::Protocol("wildcard in the response topic"))
+        }
+        _ => Ok(()),
+    }
+}
