@@ -1,0 +1,76 @@
+"""The same program on paho and on oxmqtt gives the same trace of callbacks: against mosquitto in 3.1, 3.1.1 and 5.
+
+Compared per thread, in order: names of the callbacks, types and values of their arguments, return values, the kind and
+name of the thread.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.mosquitto import Mosquitto
+
+from . import connection_programs  # noqa: F401  (registers its programs)
+from .programs import PROGRAMS, Stage
+
+VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
+
+#: (program, line of paho's trace) -> (line of oxmqtt's, reason). Everything else must be equal.
+DELIBERATE: dict[tuple[str, str], tuple[str, str]] = {}
+
+CASES = [
+    pytest.param(name, version, api, id=f"{name}-{VERSION_NAMES[version]}-v{api}")
+    for name, program in PROGRAMS.items()
+    for version in program.versions
+    for api in (1, 2)
+]
+
+
+def streams(mqtt: ModuleType, broker: Mosquitto, name: str, version: int, api: int) -> Any:
+    stage = Stage(mqtt, broker, version, api)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            PROGRAMS[name].run(stage)
+    finally:
+        for client in stage.closing:
+            client.on_disconnect = client.on_log = None
+            client.disconnect()
+            client.loop_stop()
+    return stage.trace.streams()
+
+
+def as_oxmqtt(name: str, paho_lines: dict[Any, list[str]]) -> dict[Any, list[str]]:
+    """paho's trace with the deliberate differences applied."""
+    return {
+        thread: [DELIBERATE.get((name, line), (line, ""))[0] for line in lines]
+        for thread, lines in paho_lines.items()
+    }
+
+
+# paho leaves its socket pairs to the garbage collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("name, version, api", CASES)
+def test_same_trace(
+    mqtt: ModuleType, paho: ModuleType, broker: Mosquitto, name: str, version: int, api: int
+) -> None:
+    expected = streams(paho, broker, name, version, api)
+    actual = streams(mqtt, broker, name, version, api)
+    if mqtt is not paho:
+        expected = as_oxmqtt(name, expected)
+    if actual != expected:
+        pytest.fail("traces differ (- paho, + under test)\n" + difference(expected, actual))
+
+
+def difference(expected: dict[Any, list[str]], actual: dict[Any, list[str]]) -> str:
+    lines = []
+    for thread in sorted({*expected, *actual}, key=str):
+        before, after = expected.get(thread, []), actual.get(thread, [])
+        if before != after:
+            lines.append(f"thread {thread}:")
+            lines += difflib.unified_diff(before, after, "paho", "under test", lineterm="", n=1)
+    return "\n".join(lines)

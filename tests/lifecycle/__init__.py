@@ -1,0 +1,1 @@
+"""The life of the process: exit, Ctrl-C, fork, garbage, threads and descriptors."""

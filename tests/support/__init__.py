@@ -1,0 +1,1 @@
+"""What the tests stand on: a real broker, a scripted peer, an independent codec, traces and waits."""
