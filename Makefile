@@ -11,7 +11,6 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-BENCH_VENV ?= .venv-bench
 # Extra words for pytest, the Rust tests and the benchmark, e.g. `make test-python ARGS="-k will -x"`.
 ARGS ?=
 
@@ -21,6 +20,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TOOLS := $(VENV)/.tools
+BENCH_TOOLS := $(VENV)/.bench-tools
 EXTENSION := $(VENV)/.extension
 RUST_SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 LOGS := .cache/test
@@ -115,7 +115,7 @@ lint-layers: $(TOOLS)
 
 .PHONY: lint-deps
 lint-deps: $(TOOLS)
-	$(BIN)/python .ci/dependencies.py
+	@$(BIN)/python .ci/dependencies.py
 
 .PHONY: format
 format: $(TOOLS) ## Format Rust and Python
@@ -126,14 +126,20 @@ format: $(TOOLS) ## Format Rust and Python
 ##@ Measure
 
 .PHONY: bench
-bench: setup broker $(BENCH_VENV)/.tools ## Criterion benchmarks, then oxmqtt beside the other clients
+bench: setup broker $(BENCH_TOOLS) ## Criterion benchmarks, then oxmqtt beside the other clients
 	cargo bench --locked
-	$(BENCH_VENV)/bin/python benches/e2e/bench.py $(ARGS)
+	$(BIN)/python benches/e2e/bench.py $(ARGS)
+
+# The other clients and the plotting library; nothing else needs them.
+$(BENCH_TOOLS): benches/e2e/requirements.txt $(TOOLS)
+	@echo "installing the clients of benches/e2e/requirements.txt into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --requirement $<
+	@touch $@
 
 ##@ Clean
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf target dist $(VENV) $(BENCH_VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf target dist $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
 	find python -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
