@@ -81,7 +81,9 @@ def faults(metadata: dict[str, Any], policy: dict[str, Any], reasons: str) -> li
 def main() -> int:
     # The lock file covers every feature and platform, and so does this.
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
-    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    metadata = json.loads(
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    )
     policy = tomllib.loads((ROOT / "deny.toml").read_text("utf-8"))
     found = faults(metadata, policy, REASONS.read_text("utf-8"))
     for line in found:

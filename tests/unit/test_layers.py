@@ -38,6 +38,7 @@ CRATES: dict[str, set[str]] = {
     "tokio": {"engine", "broker"},
     "socket2": {"engine", "broker"},
     "rustix": {"engine", "broker", "bindings"},
+    "atomic_waker": {"engine", "broker"},
     "rand": {"engine", "broker", "bindings"},
 }
 
