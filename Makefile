@@ -98,6 +98,7 @@ lint: setup lint-rust lint-python lint-layers lint-deps ## Run every static chec
 
 .PHONY: lint-rust
 lint-rust: $(BIN)/python
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --all-targets --features python -- -D warnings
