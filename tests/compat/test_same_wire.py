@@ -1,0 +1,63 @@
+"""paho and oxmqtt say the same bytes: what a scripted peer receives from each is compared packet by packet."""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+
+import pytest
+from support.packets import NAMES, Packet
+from support.peer import ScriptedPeer
+
+from . import wire_message_cases  # noqa: F401  (registers its cases)
+from .wire_cases import CASES, Wire
+
+VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
+
+#: (case, version or 0 for all) -> {index of the packet: (bytes oxmqtt sends instead, reason)}
+DELIBERATE: dict[tuple[str, int], dict[int, tuple[str, str]]] = {}
+
+
+def transcript(mqtt: ModuleType, name: str, version: int) -> list[str]:
+    """Every packet of every connection as hex, with its name for the reader."""
+    with ScriptedPeer(version) as peer:
+        wire = Wire(mqtt, version, peer)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                CASES[name].run(wire)
+            peer.finish()
+        finally:
+            for client in wire.closing:
+                client.on_disconnect = None
+                client.disconnect()
+        return [
+            f"{number}: {line(packet)}"
+            for number, connection in enumerate(peer.connections)
+            for packet in connection.received
+        ]
+
+
+def line(packet: Packet) -> str:
+    raw = packet.raw.hex(" ")
+    return f"{NAMES[packet.kind]} {raw if len(raw) < 400 else raw[:200] + f' ... {hash(raw)}'}"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    "name, version",
+    [
+        pytest.param(name, version, id=f"{name}-{VERSION_NAMES[version]}")
+        for name, case in CASES.items()
+        for version in case.versions
+    ],
+)
+def test_same_wire(mqtt: ModuleType, paho: ModuleType, name: str, version: int) -> None:
+    expected = transcript(paho, name, version)
+    actual = transcript(mqtt, name, version)
+    if mqtt is not paho:
+        for key in ((name, 0), (name, version)):
+            for index, (other, _reason) in DELIBERATE.get(key, {}).items():
+                expected[index] = other
+    assert actual == expected
+    assert len(expected) > 1
