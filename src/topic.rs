@@ -18,10 +18,11 @@ pub fn is_valid_filter(filter: &str) -> bool {
         return false;
     }
     memchr::memchr2_iter(b'+', b'#', bytes).all(|i| {
-        let starts_level = i == 0 || bytes[i - 1] == b'/';
+        let before = i.checked_sub(1).and_then(|at| bytes.get(at));
+        let starts_level = matches!(before, None | Some(b'/'));
         match bytes.get(i + 1) {
             None => starts_level,
-            Some(b'/') => starts_level && bytes[i] == b'+',
+            Some(b'/') => starts_level && bytes.get(i) == Some(&b'+'),
             Some(_) => false,
         }
     })

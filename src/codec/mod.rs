@@ -15,7 +15,9 @@ mod packet;
 mod packet_type;
 mod primitives;
 mod properties;
+mod properties_builder;
 mod property;
+mod property_list;
 mod publish;
 mod reason;
 mod subscribe;
@@ -29,10 +31,12 @@ pub use error::{DecodeError, EncodeError};
 pub use frame::{Frame, MAX_REMAINING_LENGTH, parse_frame};
 pub use packet::{Packet, decode};
 pub use packet_type::{PacketSet, PacketType};
-pub use properties::{Properties, PropertiesBuilder, PropertyIter};
+pub use properties::Properties;
+pub use properties_builder::PropertiesBuilder;
 pub use property::{
     PROPERTIES, PropertyContext, PropertyId, PropertyKind, PropertyRow, PropertyValue,
 };
+pub use property_list::PropertyIter;
 pub use publish::{Publish, PublishParts, encode_publish, publish_size};
 pub use reason::{REASON_CODES, ReasonCode, ReasonCodeRow};
 pub use subscribe::{

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::primitives::{Reader, keep, put_binary, put_text, put_variable};
+use super::primitives::{Reader, keep, put_variable};
+use super::property_list::{PropertyIter, validate};
 use super::{
-    DecodeError, EncodeError, MAX_REMAINING_LENGTH, PacketType, PropertyContext, PropertyId,
-    PropertyKind, PropertyValue, QoS, Version,
+    DecodeError, EncodeError, MAX_REMAINING_LENGTH, PropertyContext, PropertyId, PropertyValue,
+    QoS, Version,
 };
 
 /// A checked list of properties, encoded, without the length in front. Empty costs nothing, a clone
@@ -224,100 +225,6 @@ impl<'a> IntoIterator for &'a Properties {
     }
 }
 
-/// Walks a checked list.
-#[derive(Clone)]
-pub struct PropertyIter<'a> {
-    reader: Reader<'a>,
-}
-
-impl<'a> PropertyIter<'a> {
-    pub(super) fn new(list: &'a [u8]) -> Self {
-        Self {
-            reader: Reader::new(list),
-        }
-    }
-
-    /// The first property with this identifier among those that are left.
-    pub fn find(mut self, id: PropertyId) -> Option<PropertyValue<'a>> {
-        Iterator::find(&mut self, |property| property.0 == id).map(|(_, value)| value)
-    }
-}
-
-impl<'a> Iterator for PropertyIter<'a> {
-    type Item = (PropertyId, PropertyValue<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.reader.is_empty() {
-            return None;
-        }
-        read_property(&mut self.reader).ok()
-    }
-}
-
-/// Builds a list, property by property.
-#[derive(Debug)]
-pub struct PropertiesBuilder {
-    context: PropertyContext,
-    encoded: Vec<u8>,
-    seen: Seen,
-}
-
-impl PropertiesBuilder {
-    pub fn new(context: impl Into<PropertyContext>) -> Self {
-        Self {
-            context: context.into(),
-            encoded: Vec::new(),
-            seen: Seen::default(),
-        }
-    }
-
-    /// Appends a property; on an error the list stays as it was.
-    pub fn push(
-        &mut self,
-        id: PropertyId,
-        value: PropertyValue<'_>,
-    ) -> Result<&mut Self, EncodeError> {
-        if value.kind() != id.kind() {
-            return Err(EncodeError::PropertyKind(id));
-        }
-        if !id.is_allowed_in(self.context) {
-            return Err(EncodeError::PropertyNotAllowed(id));
-        }
-        if self.seen.contains(id) && !id.is_repeatable_in(self.context) {
-            return Err(EncodeError::PropertyRepeated(id));
-        }
-        check_range(id, &value).map_err(|_| EncodeError::PropertyValue(id))?;
-        let start = self.encoded.len();
-        self.encoded.push(id as u8);
-        if let Err(error) = put_value(&mut self.encoded, id, value) {
-            self.encoded.truncate(start);
-            return Err(error);
-        }
-        self.seen.insert(id);
-        Ok(self)
-    }
-
-    pub fn build(self) -> Properties {
-        Properties {
-            encoded: Bytes::from(self.encoded),
-        }
-    }
-}
-
-/// Which properties a list has so far; every identifier is below 64.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen(u64);
-
-impl Seen {
-    fn contains(self, id: PropertyId) -> bool {
-        self.0 & 1 << id as u8 != 0
-    }
-
-    fn insert(&mut self, id: PropertyId) {
-        self.0 |= 1 << id as u8;
-    }
-}
-
 /// Writes a property list behind its length. Before MQTT 5.0 there is none.
 pub(super) fn put_properties(
     out: &mut Vec<u8>,
@@ -350,96 +257,4 @@ pub(super) fn read_properties(
         return Ok(Properties::default());
     }
     Properties::decode(context, reader.property_list()?, source)
-}
-
-/// The rules of [`Properties::decode`].
-pub(super) fn validate(context: PropertyContext, list: &[u8]) -> Result<(), DecodeError> {
-    let mut reader = Reader::new(list);
-    let mut seen = Seen::default();
-    while !reader.is_empty() {
-        let (id, value) = read_property(&mut reader)?;
-        if !id.is_allowed_in(context) {
-            return Err(DecodeError::Protocol("property not allowed in this packet"));
-        }
-        if seen.contains(id) && !id.is_repeatable_in(context) {
-            return Err(DecodeError::Protocol("property given twice"));
-        }
-        seen.insert(id);
-        check_range(id, &value)?;
-    }
-    // 3.1.2.11.10
-    if context == PropertyContext::Packet(PacketType::Connect)
-        && seen.contains(PropertyId::AuthenticationData)
-        && !seen.contains(PropertyId::AuthenticationMethod)
-    {
-        return Err(DecodeError::Protocol(
-            "authentication data without a method",
-        ));
-    }
-    Ok(())
-}
-
-/// An identifier is a variable byte integer, though all known ones fit one byte (2.2.2.2).
-fn read_property<'a>(
-    reader: &mut Reader<'a>,
-) -> Result<(PropertyId, PropertyValue<'a>), DecodeError> {
-    let id = PropertyId::from_id(reader.variable()?)
-        .ok_or(DecodeError::Malformed("unknown property"))?;
-    let value = match id.kind() {
-        PropertyKind::Byte => PropertyValue::Byte(reader.byte()?),
-        PropertyKind::TwoByteInteger => PropertyValue::TwoByte(reader.two_byte()?),
-        PropertyKind::FourByteInteger => PropertyValue::FourByte(reader.four_byte()?),
-        PropertyKind::VariableByteInteger => PropertyValue::VarInt(reader.variable()?),
-        PropertyKind::BinaryData => PropertyValue::Binary(reader.binary()?),
-        PropertyKind::Utf8String => PropertyValue::Text(reader.text()?),
-        PropertyKind::Utf8StringPair => PropertyValue::Pair(reader.text()?, reader.text()?),
-    };
-    Ok((id, value))
-}
-
-fn put_value(
-    out: &mut Vec<u8>,
-    id: PropertyId,
-    value: PropertyValue<'_>,
-) -> Result<(), EncodeError> {
-    match value {
-        PropertyValue::Byte(value) => out.push(value),
-        PropertyValue::TwoByte(value) => out.extend_from_slice(&value.to_be_bytes()),
-        PropertyValue::FourByte(value) => out.extend_from_slice(&value.to_be_bytes()),
-        PropertyValue::VarInt(value) => put_variable(out, value as usize),
-        PropertyValue::Binary(data) => put_binary(out, data, id.name())?,
-        PropertyValue::Text(text) => put_text(out, text, id.name())?,
-        PropertyValue::Pair(name, value) => {
-            put_text(out, name, id.name())?;
-            put_text(out, value, id.name())?;
-        }
-    }
-    Ok(())
-}
-
-/// Values that their type could hold and the standard forbids.
-fn check_range(id: PropertyId, value: &PropertyValue<'_>) -> Result<(), DecodeError> {
-    use PropertyId as P;
-    match (id, value) {
-        (P::TopicAlias, PropertyValue::TwoByte(0)) => Err(DecodeError::TopicAliasInvalid),
-        // Every property of one byte is 0 or 1.
-        (_, PropertyValue::Byte(2..)) => Err(DecodeError::Protocol("property is neither 0 nor 1")),
-        (P::ReceiveMaximum, PropertyValue::TwoByte(0))
-        | (P::MaximumPacketSize, PropertyValue::FourByte(0))
-        | (P::SubscriptionIdentifier, PropertyValue::VarInt(0)) => {
-            Err(DecodeError::Protocol("property is zero"))
-        }
-        (P::SubscriptionIdentifier, PropertyValue::VarInt(id))
-            if *id as usize > MAX_REMAINING_LENGTH =>
-        {
-            Err(DecodeError::Protocol("subscription identifier too large"))
-        }
-        // [MQTT-3.3.2-14]
-        (P::ResponseTopic, PropertyValue::Text(topic))
-            if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() =>
-        {
-            Err(DecodeError::Protocol("wildcard in the response topic"))
-        }
-        _ => Ok(()),
-    }
 }

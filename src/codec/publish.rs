@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::frame::packet_len;
 use super::primitives::{Reader, keep, put_variable, variable_len};
-use super::properties::validate;
+use super::property_list::validate;
 use super::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PacketType, Properties, PropertyContext,
     PropertyId, PropertyIter, PropertyValue, QoS, Version,
