@@ -1,0 +1,242 @@
+"""Names, signatures, defaults, enum members and constants beside those of the installed paho.
+
+Everything that differs stands in DIFFERENCES with its reason; an entry that no longer differs
+fails as well, so the table stays true.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pytest
+
+MODULES = [
+    "enums",
+    "exception",
+    "matcher",
+    "packettypes",
+    "properties",
+    "publish",
+    "reasoncodes",
+    "subscribe",
+    "subscribeoptions",
+    "client",
+]
+
+NOT_INTERFACE = "an import of paho's own module, not something it offers"
+PAYLOAD_FORMAT = "153 may stand in CONNACK, because of the will (OASIS MQTT 5.0, table 3-1)"
+
+# "module.name" or "module.Class.member" -> why oxmqtt differs
+DIFFERENCES = {
+    "properties.struct": NOT_INTERFACE,
+    "reasoncodes.functools": NOT_INTERFACE,
+    "reasoncodes.MappingProxyType": NOT_INTERFACE,
+    "publish.Properties": NOT_INTERFACE,
+    "publish.ReasonCode": NOT_INTERFACE,
+    "reasoncodes.ReasonCode.names": PAYLOAD_FORMAT,
+    "reasoncodes.ReasonCodes.names": PAYLOAD_FORMAT,
+    "subscribeoptions.MQTTException.__bases__": (
+        "derives from oxmqtt.MQTTException, so that one except clause catches all of them"
+    ),
+}
+
+# Dunder names that say nothing about behaviour, or that Python itself adds.
+IGNORED_DUNDERS = {
+    "__annotations__",
+    "__annotate__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__conditional_annotations__",
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__module__",
+    "__qualname__",
+    "__slots__",
+    "__static_attributes__",
+    "__weakref__",
+    "__parameters__",
+    "__orig_bases__",
+}
+
+
+def load(package: str, name: str) -> ModuleType:
+    needs_client = name in ("client", "publish", "subscribe")
+    if needs_client and importlib.util.find_spec(f"{package}.client") is None:
+        pytest.skip("oxmqtt.client does not exist yet")
+    return importlib.import_module(f"{package}.{name}")
+
+
+def is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def signature(function: Any) -> list[tuple[str, str, Any]]:
+    """Names, kinds and defaults of the parameters; annotations are not interface."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return [("no signature", "", None)]
+    return [(p.name, p.kind.name, plain(p.default)) for p in parameters]
+
+
+def plain(value: Any) -> Any:
+    """A value that is equal for paho and oxmqtt exactly if programs cannot tell them apart."""
+    if isinstance(value, enum.Enum):
+        return str(type(value).__name__), value.name, value.value
+    if isinstance(value, type):
+        return f"class {value.__name__}"
+    if isinstance(value, (dict, MappingProxyType)):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(plain(item) for item in value)
+    return value
+
+
+def describe_member(owner: type, name: str) -> Any:
+    static = inspect.getattr_static(owner, name)
+    if isinstance(static, staticmethod):
+        return "static method", signature(static.__func__)
+    if isinstance(static, classmethod):
+        return "class method", signature(static.__func__)
+    value = getattr(owner, name)
+    if inspect.isroutine(value):
+        return "method", signature(value)
+    if inspect.isclass(value):
+        return "class"
+    if inspect.isdatadescriptor(static):
+        return "attribute"
+    return "value", plain(value)
+
+
+def members(owner: type) -> dict[str, Any]:
+    """What a class and the bases of the same package define, private names of Client aside."""
+    package = owner.__module__.rpartition(".")[0]
+    found = {}
+    for base in reversed(owner.__mro__):
+        if not base.__module__.startswith(package):
+            continue
+        for name in vars(base):
+            private = name.startswith("_") and not is_dunder(name)
+            mangled = name in IGNORED_DUNDERS
+            if not mangled and not (private and owner.__name__ == "Client"):
+                found[name] = describe_member(owner, name)
+    return found
+
+
+def describe_class(cls: type) -> Iterator[tuple[str, Any]]:
+    yield "", "class"
+    yield ".__bases__", [plain(base) for base in cls.__mro__[1:]]
+    if issubclass(cls, enum.Enum):
+        yield ".__members__", [(name, member.value) for name, member in cls.__members__.items()]
+        return
+    if issubclass(cls, (BaseException, type)):
+        return
+    yield ".__init__", signature(cls)
+    yield ".__hash__", cls.__hash__ is None
+    for name, description in members(cls).items():
+        if name not in ("__init__", "__hash__", "__new__"):
+            yield f".{name}", description
+
+
+def describe(module: ModuleType) -> dict[str, Any]:
+    """Every name of a module that programs may use, in a form that can be compared.
+
+    Classes are described in full in the module that defines them in paho.
+    """
+    package, _, short = module.__name__.rpartition(".")
+    original = load("paho.mqtt", short)
+    found: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        if is_dunder(name) or name == "annotations":
+            continue
+        where = f"{short}.{name}"
+        if isinstance(value, type) and value.__module__.startswith(package):
+            at_home = getattr(original, name, None)
+            if getattr(at_home, "__module__", "") != original.__name__:
+                found[where] = "class"
+                continue
+            for suffix, description in describe_class(value):
+                found[where + suffix] = description
+        elif inspect.isroutine(value):
+            found[where] = "function", signature(value)
+        elif inspect.ismodule(value):
+            found[where] = "module"
+        elif callable(value) or "typing" in type(value).__module__:
+            found[where] = "from the standard library"
+        else:
+            found[where] = plain(value)
+    return found
+
+
+def compare(name: str) -> dict[str, str]:
+    """What differs in one module: everything paho has, oxmqtt must have alike."""
+    theirs, ours = describe(load("paho.mqtt", name)), describe(load("oxmqtt", name))
+    differences = {}
+    for where, expected in theirs.items():
+        owner = where.rpartition(".")[0]
+        if owner.count(".") and owner not in ours:
+            continue  # the missing class is reported by itself
+        if where not in ours:
+            differences[where] = "missing"
+        elif ours[where] != expected:
+            differences[where] = f"{ours[where]!r} instead of {expected!r}"
+    return differences
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_offers_what_paho_offers(name: str) -> None:
+    differences = compare(name)
+    unexplained = {where: why for where, why in differences.items() if where not in DIFFERENCES}
+    assert not unexplained, "\n".join(f"{where}: {why}" for where, why in unexplained.items())
+    stale = [w for w in DIFFERENCES if w.startswith(f"{name}.") and w not in differences]
+    assert not stale, f"no longer different: {stale}"
+
+
+def test_package_offers_what_paho_offers() -> None:
+    import oxmqtt
+    from oxmqtt.exception import MQTTException
+
+    assert oxmqtt.MQTTException is MQTTException
+    assert isinstance(oxmqtt.__version__, str)
+    assert oxmqtt.__version__.count(".") == 2
+
+
+def test_client_constants_are_the_enum_members() -> None:
+    client, enums = load("oxmqtt", "client"), load("oxmqtt", "enums")
+    paho_client, paho_enums = load("paho.mqtt", "client"), load("paho.mqtt", "enums")
+    checked = 0
+    for name, value in vars(paho_client).items():
+        if isinstance(value, enum.Enum) and type(value).__module__ == paho_enums.__name__:
+            ours = getattr(enums, type(value).__name__)[value.name]
+            assert getattr(client, name) is ours, name
+            checked += 1
+    assert checked > 60
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("properties", "Properties"),
+        ("properties", "MQTTException"),
+        ("properties", "MalformedPacket"),
+        ("reasoncodes", "ReasonCode"),
+        ("reasoncodes", "ReasonCodes"),
+        ("subscribeoptions", "SubscribeOptions"),
+        ("matcher", "MQTTMatcher"),
+        ("packettypes", "PacketTypes"),
+        ("enums", "CallbackAPIVersion"),
+        ("enums", "_ConnectionState"),
+    ],
+)
+def test_client_re_exports_the_same_objects(module: str, name: str) -> None:
+    if not hasattr(load("paho.mqtt", "client"), name):
+        assert getattr(load("oxmqtt", module), name) is getattr(load("oxmqtt", "exception"), name)
+        return
+    assert getattr(load("oxmqtt", "client"), name) is getattr(load("oxmqtt", module), name)
