@@ -5,4 +5,9 @@
 //! sockets, inbox) ◀ `bindings` (PyO3, behind the feature `python`).
 
 pub mod codec;
+pub mod engine;
+pub mod session;
 pub mod topic;
+
+#[cfg(feature = "python")]
+mod bindings;

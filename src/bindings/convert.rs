@@ -1,0 +1,112 @@
+//! Python values as the engine takes them; wrong ones raise paho's exceptions.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+
+use crate::codec::{PacketType, Properties, PropertyContext, QoS};
+
+use super::errors::encode_error;
+
+/// The largest payload paho lets pass, which is the largest Remaining Length.
+const MAX_PAYLOAD: usize = 268_435_455;
+
+/// Checks the topic name of a PUBLISH. `name` borrows from `topic`.
+pub(super) fn check_topic(topic: &str) -> PyResult<()> {
+    if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
+        return Err(PyValueError::new_err("Publish topic cannot contain wildcards."));
+    }
+    if topic.len() > usize::from(u16::MAX) {
+        return Err(PyValueError::new_err("Publish topic is too long."));
+    }
+    Ok(())
+}
+
+pub(super) fn extract_qos(qos: &Bound<'_, PyAny>) -> PyResult<QoS> {
+    if let Ok(qos) = qos.extract::<u8>() {
+        return QoS::try_from(qos).map_err(|_| invalid_qos());
+    }
+    // Not a small integer: compare as Python does, so that a wrong type raises TypeError.
+    if qos.lt(0)? || qos.gt(2)? {
+        return Err(invalid_qos());
+    }
+    let qos: f64 = qos.extract()?;
+    QoS::try_from(qos as u8).map_err(|_| invalid_qos())
+}
+
+fn invalid_qos() -> PyErr {
+    PyValueError::new_err("Invalid QoS level.")
+}
+
+/// A payload as bytes: text in UTF-8, numbers in decimal, nothing as empty.
+pub(super) fn extract_payload<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    let bytes = if let Ok(bytes) = payload.cast::<PyBytes>() {
+        Cow::Borrowed(bytes.as_bytes())
+    } else if let Ok(text) = payload.cast::<PyString>() {
+        Cow::Owned(text.to_cow()?.into_owned().into_bytes())
+    } else if let Ok(bytes) = payload.cast::<PyByteArray>() {
+        Cow::Owned(bytes.to_vec())
+    } else if payload.is_instance_of::<PyInt>() || payload.is_instance_of::<PyFloat>() {
+        Cow::Owned(payload.str()?.to_cow()?.into_owned().into_bytes())
+    } else if payload.is_none() {
+        Cow::Borrowed(&[][..])
+    } else {
+        return Err(PyTypeError::new_err(
+            "payload must be a string, bytearray, int, float or None.",
+        ));
+    };
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(PyValueError::new_err("Payload too large."));
+    }
+    Ok(bytes)
+}
+
+/// A `Properties` object of Python, by its `pack()`; `None` is none.
+pub(super) fn extract_properties(
+    properties: &Bound<'_, PyAny>,
+    context: impl Into<PropertyContext>,
+) -> PyResult<Properties> {
+    if properties.is_none() {
+        return Ok(Properties::default());
+    }
+    let packed = properties.call_method0(intern!(properties.py(), "pack"))?;
+    let packed: &Bound<'_, PyBytes> = packed.cast()?;
+    let list = without_length(packed.as_bytes());
+    Properties::from_encoded(context.into(), Bytes::copy_from_slice(list))
+        .map_err(|error| encode_error(&error))
+}
+
+pub(super) fn extract_publish_properties(properties: &Bound<'_, PyAny>) -> PyResult<Properties> {
+    extract_properties(properties, PacketType::Publish)
+}
+
+fn without_length(packed: &[u8]) -> &[u8] {
+    let length_field = 1 + packed.iter().take_while(|byte| **byte & 0x80 != 0).count();
+    packed.get(length_field..).unwrap_or_default()
+}
+
+/// A property list as Python's `Properties.unpack` reads it: its length, then the list.
+pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(properties.len() + 4);
+    let mut rest = properties.len();
+    loop {
+        let digit = (rest % 128) as u8;
+        rest /= 128;
+        packed.push(if rest > 0 { digit | 0x80 } else { digit });
+        if rest == 0 {
+            break;
+        }
+    }
+    packed.extend_from_slice(properties);
+    packed
+}
+
+/// Seconds from now, as `timeout` arguments give them; `None` waits for ever.
+pub(super) fn extract_deadline(timeout: Option<f64>) -> Option<std::time::Instant> {
+    let timeout = std::time::Duration::try_from_secs_f64(timeout?.max(0.0)).ok()?;
+    std::time::Instant::now().checked_add(timeout)
+}

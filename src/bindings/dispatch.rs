@@ -1,0 +1,287 @@
+//! From the inbox to the callbacks: the one place where the engine calls Python.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use rustc_hash::FxHashMap;
+
+use crate::codec::{AckKind, Properties, QoS, Version};
+use crate::session::{Closed, Event, Message, Trace};
+
+use super::convert::packed_properties;
+use super::engine::Engine;
+use super::message::MQTTMessage;
+
+/// One call dispatches at most this many events, and for about this long.
+const MOST_EVENTS: usize = 4096;
+const LONGEST: Duration = Duration::from_millis(50);
+/// Acknowledgements are sent together, this many or this late at the most.
+const MOST_ACKS: usize = 128;
+const LATEST_ACK: Duration = Duration::from_millis(1);
+/// Topics remembered with their callbacks.
+const MOST_TOPICS: usize = 4096;
+
+/// Topic names as Python strings, and the filter callbacks that match them.
+#[derive(Default)]
+pub(super) struct TopicCache {
+    topics: FxHashMap<Box<[u8]>, (Py<PyString>, Py<PyTuple>)>,
+}
+
+impl TopicCache {
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.topics.values().try_for_each(|(_, callbacks)| visit.call(callbacks))
+    }
+}
+
+/// Dispatches waiting events; returns the result code that ended the connection, or 0.
+pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let py = client.py();
+    let shared = &engine.get().shared;
+    let Some(_guard) = shared.enter_callbacks() else { return Ok(0) };
+    let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
+    let start = Instant::now();
+    let mut dispatcher = Dispatcher {
+        engine: engine.get(),
+        client,
+        version: shared.version(),
+        start,
+        monotonic: monotonic.extract()?,
+        acks: Vec::new(),
+        acked: start,
+    };
+    for _ in 0..MOST_EVENTS {
+        let Some(event) = shared.core.next_event() else { break };
+        if let Some(rc) = dispatcher.dispatch(event)? {
+            return Ok(rc);
+        }
+        if start.elapsed() > LONGEST {
+            break;
+        }
+    }
+    Ok(0)
+}
+
+struct Dispatcher<'a, 'py> {
+    engine: &'a Engine,
+    client: &'a Bound<'py, PyAny>,
+    version: Version,
+    start: Instant,
+    /// Python's monotonic clock at `start`.
+    monotonic: f64,
+    acks: Vec<(u16, QoS, u32)>,
+    acked: Instant,
+}
+
+impl Drop for Dispatcher<'_, '_> {
+    fn drop(&mut self) {
+        self.send_acks();
+    }
+}
+
+impl<'py> Dispatcher<'_, 'py> {
+    fn send_acks(&mut self) {
+        if !self.acks.is_empty() {
+            self.engine.shared.core.acknowledge(&self.acks);
+            self.acks.clear();
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) -> PyResult<Option<i32>> {
+        let py = self.client.py();
+        let client = self.client;
+        let core = &self.engine.shared.core;
+        match event {
+            Event::Message(message) => self.deliver(&message)?,
+            Event::Acked { ticket, packet_id, reason, properties } => {
+                let result = self.published(packet_id, reason.0, &properties);
+                core.mark_reported(&ticket);
+                result?;
+            }
+            Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
+            Event::ConnAck { session_present, reason, properties } => {
+                let arguments = (session_present, reason.0, to_python(py, &properties));
+                client.call_method1(intern!(py, "_handle_connack"), arguments)?;
+            }
+            Event::SubAck { packet_id, reasons, properties } => {
+                let reasons = PyBytes::new(py, &reasons);
+                let arguments = (packet_id, reasons, to_python(py, &properties));
+                client.call_method1(intern!(py, "_handle_suback"), arguments)?;
+            }
+            Event::UnsubAck { packet_id, reasons, properties } => {
+                let reasons = PyBytes::new(py, &reasons);
+                let arguments = (packet_id, reasons, to_python(py, &properties));
+                client.call_method1(intern!(py, "_handle_unsuback"), arguments)?;
+            }
+            Event::Trace(trace) => self.trace(&trace)?,
+            Event::Closed(closed) => {
+                self.send_acks();
+                return self.closed(&closed).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Calls the callbacks for a message, then acknowledges it.
+    fn deliver(&mut self, message: &Message) -> PyResult<()> {
+        let py = self.client.py();
+        let now = Instant::now();
+        let (topic, callbacks) = self.topic(message.topic_bytes())?;
+        let timestamp = self.monotonic + (now - self.start).as_secs_f64();
+        let object = Bound::new(py, MQTTMessage::received(py, topic, &message.publish, self.version, timestamp))?;
+        if self.engine.shared.trace.load(Ordering::Relaxed) {
+            self.client.call_method1(intern!(py, "_log_message"), (&object,))?;
+        }
+        let result = self.call_back(callbacks.bind(py), &object);
+        let qos = message.publish.qos();
+        let handled =
+            result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
+        if qos != QoS::AtMostOnce && handled {
+            self.acknowledge((message.publish.packet_id(), qos, message.epoch), now);
+        }
+        result
+    }
+
+    fn acknowledge(&mut self, ack: (u16, QoS, u32), now: Instant) {
+        if self.engine.shared.manual_ack.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.acks.is_empty() {
+            self.acked = now;
+        }
+        self.acks.push(ack);
+        if self.acks.len() >= MOST_ACKS || now - self.acked >= LATEST_ACK {
+            self.send_acks();
+        }
+    }
+
+    fn call_back(
+        &self,
+        callbacks: &Bound<'py, PyTuple>,
+        message: &Bound<'py, MQTTMessage>,
+    ) -> PyResult<()> {
+        let py = self.client.py();
+        let userdata = self.client.getattr(intern!(py, "_userdata"))?;
+        if callbacks.is_empty() {
+            let callback = self.client.getattr(intern!(py, "on_message"))?;
+            if callback.is_none() {
+                return Ok(());
+            }
+            return match callback.call1((self.client, &userdata, message)) {
+                Ok(_) => Ok(()),
+                Err(error) => self.failed(intern!(py, "on_message"), error),
+            };
+        }
+        for callback in callbacks {
+            if let Err(error) = callback.call1((self.client, &userdata, message)) {
+                self.failed(&callback, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports a callback's exception; it goes on unless the client suppresses exceptions.
+    fn failed(&self, callback: &Bound<'py, impl pyo3::PyTypeInfo>, error: PyErr) -> PyResult<()> {
+        let py = self.client.py();
+        let arguments = (callback, error.value(py));
+        let suppressed =
+            self.client.call_method1(intern!(py, "_message_callback_failed"), arguments)?;
+        if suppressed.is_truthy()? { Ok(()) } else { Err(error) }
+    }
+
+    fn topic(&self, name: &[u8]) -> PyResult<(Py<PyString>, Py<PyTuple>)> {
+        let py = self.client.py();
+        let lock = || self.engine.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((topic, callbacks)) = lock().topics.get(name) {
+            return Ok((topic.clone_ref(py), callbacks.clone_ref(py)));
+        }
+        let topic = PyString::new(py, &String::from_utf8_lossy(name));
+        let callbacks =
+            self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
+        let entry = (topic.unbind(), callbacks.unbind());
+        let found = (entry.0.clone_ref(py), entry.1.clone_ref(py));
+        let mut cache = lock();
+        let outgrown = (cache.topics.len() >= MOST_TOPICS)
+            .then(|| std::mem::take(&mut cache.topics));
+        cache.topics.insert(name.into(), entry);
+        drop(cache);
+        drop(outgrown);
+        Ok(found)
+    }
+
+    fn published(&self, packet_id: u16, reason: u8, properties: &Properties) -> PyResult<()> {
+        let py = self.client.py();
+        let arguments = (packet_id, reason, to_python(py, properties));
+        self.client.call_method1(intern!(py, "_handle_published"), arguments)?;
+        Ok(())
+    }
+
+    fn sent(&self, packet_ids: &[u16], through: u64) -> PyResult<()> {
+        let core = &self.engine.shared.core;
+        for (index, packet_id) in packet_ids.iter().enumerate() {
+            let result = self.published(*packet_id, 0, &Properties::default());
+            let rest = packet_ids.get(index + 1..).unwrap_or_default();
+            core.mark_handed_over(through - rest.len() as u64);
+            if result.is_err() && !rest.is_empty() {
+                core.inbox.put_back(Event::Sent { packet_ids: rest.into(), through });
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    fn trace(&self, trace: &Trace) -> PyResult<()> {
+        let py = self.client.py();
+        let (sent, name, packet_id) = match trace {
+            Trace::SentPingReq => (true, "PINGREQ", None),
+            Trace::ReceivedPingResp => (false, "PINGRESP", None),
+            Trace::SentAck(kind, packet_id) => (true, ack_name(*kind), Some(*packet_id)),
+            Trace::ReceivedAck(kind, packet_id) => (false, ack_name(*kind), Some(*packet_id)),
+            Trace::SentPublish { packet } => {
+                let message = MQTTMessage::from_packet(py, self.version, 0, packet)?;
+                self.client.call_method1(intern!(py, "_log_resend"), (message,))?;
+                return Ok(());
+            }
+        };
+        self.client.call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
+        Ok(())
+    }
+
+    fn closed(&self, closed: &Closed) -> PyResult<i32> {
+        let py = self.client.py();
+        let none = Properties::default();
+        let (kind, reason, properties, text) = match closed {
+            Closed::Requested => ("requested", 0, &none, String::new()),
+            Closed::ByServer { reason, properties } => {
+                ("by_server", reason.0, properties, String::new())
+            }
+            Closed::Refused(reason) => ("refused", reason.0, &none, String::new()),
+            Closed::Protocol(error) => {
+                ("protocol", error.reason_code().0, &none, error.to_string())
+            }
+            Closed::KeepAlive => ("keep_alive", 0, &none, String::new()),
+            Closed::ConnAckTimeout => ("connack_timeout", 0, &none, String::new()),
+            Closed::Lost(error) => ("lost", 0, &none, error.to_string()),
+        };
+        let arguments = (kind, reason, to_python(py, properties), text);
+        self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
+    }
+}
+
+fn ack_name(kind: AckKind) -> &'static str {
+    match kind {
+        AckKind::PubAck => "PUBACK",
+        AckKind::PubRec => "PUBREC",
+        AckKind::PubRel => "PUBREL",
+        AckKind::PubComp => "PUBCOMP",
+    }
+}
+
+/// Properties as `Properties.unpack` reads them; `None` for none.
+fn to_python<'py>(py: Python<'py>, properties: &Properties) -> Option<Bound<'py, PyBytes>> {
+    (!properties.is_empty()).then(|| PyBytes::new(py, &packed_properties(properties.as_bytes())))
+}

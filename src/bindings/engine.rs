@@ -1,0 +1,397 @@
+//! `Engine`: the native side of one client, as `oxmqtt.client.Client` drives it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::codec::{
+    PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
+    Will,
+};
+use crate::engine::{self, Core, Socket, SocketFamily};
+use crate::session::{ConnectOptions, SessionConfig, SubscriptionRequest};
+
+use super::convert::{extract_properties, extract_qos};
+use super::dispatch::TopicCache;
+use super::errors::{connect_error, request_code};
+use super::message::MQTTMessage;
+
+/// What the client, its message infos and its callbacks share. Holds no Python object.
+pub(super) struct Shared {
+    pub(super) core: Arc<Core>,
+    /// The thread that runs callbacks now; 0 for none.
+    callback_thread: AtomicUsize,
+    /// A loop function runs, so events are dispatched without the caller's doing.
+    looping: AtomicBool,
+    /// The program's own event loop drives the client: nothing may wait.
+    event_driven: AtomicBool,
+    pub(super) trace: AtomicBool,
+    pub(super) manual_ack: AtomicBool,
+    /// A callback's exception does not end the loop, so its message counts as handled.
+    pub(super) survives_exceptions: AtomicBool,
+}
+
+/// Tells this thread from all others that live.
+fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
+}
+
+impl Shared {
+    pub(super) fn in_callback(&self) -> bool {
+        self.callback_thread.load(Ordering::Relaxed) == thread_token()
+    }
+
+    /// Whether somebody else runs the callbacks that a waiter may want to see the end of.
+    pub(super) fn callbacks_follow(&self) -> bool {
+        self.looping.load(Ordering::Relaxed) && !self.in_callback()
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.core.with_session(|session| session.config().version)
+    }
+
+    pub(super) fn may_wait(&self) -> bool {
+        !self.event_driven.load(Ordering::Relaxed) && !self.in_callback()
+    }
+
+    /// Makes this thread the one that runs callbacks, unless there is one.
+    pub(super) fn enter_callbacks(&self) -> Option<CallbackGuard<'_>> {
+        self.callback_thread
+            .compare_exchange(0, thread_token(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(CallbackGuard(self))
+    }
+}
+
+pub(super) struct CallbackGuard<'a>(&'a Shared);
+
+impl Drop for CallbackGuard<'_> {
+    fn drop(&mut self) {
+        self.0.callback_thread.store(0, Ordering::Release);
+    }
+}
+
+/// The native engine of one client. Internal: `oxmqtt.client.Client` is its only user.
+#[pyclass(frozen, module = "oxmqtt._native")]
+pub(super) struct Engine {
+    pub(super) shared: Arc<Shared>,
+    pub(super) topics: Mutex<TopicCache>,
+}
+
+impl Engine {
+    pub(super) fn new() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                core: Core::new(SessionConfig::default()),
+                callback_thread: AtomicUsize::new(0),
+                looping: AtomicBool::new(false),
+                event_driven: AtomicBool::new(false),
+                trace: AtomicBool::new(false),
+                manual_ack: AtomicBool::new(false),
+                survives_exceptions: AtomicBool::new(false),
+            }),
+            topics: Mutex::new(TopicCache::default()),
+        }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.shared.core
+    }
+}
+
+type WillArguments<'py> =
+    (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, PyAny>);
+
+#[pymethods]
+impl Engine {
+    /// Changes settings; those left out stay.
+    #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None, manual_ack=None,
+                        report_published=None, trace=None, event_driven=None, looping=None,
+                        survives_exceptions=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn configure(
+        &self,
+        version: Option<u8>,
+        max_inflight: Option<u64>,
+        max_queued: Option<usize>,
+        manual_ack: Option<bool>,
+        report_published: Option<bool>,
+        trace: Option<bool>,
+        event_driven: Option<bool>,
+        looping: Option<bool>,
+        survives_exceptions: Option<bool>,
+    ) -> PyResult<()> {
+        let version = match version {
+            Some(level) => Some(
+                Version::from_level(level)
+                    .ok_or_else(|| PyValueError::new_err("unknown protocol version"))?,
+            ),
+            None => None,
+        };
+        let shared = &self.shared;
+        self.core().with_session(|session| {
+            let config = session.config_mut();
+            config.version = version.unwrap_or(config.version);
+            config.max_inflight = max_inflight
+                .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
+            config.max_queued = max_queued.unwrap_or(config.max_queued);
+            config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
+            config.report_published = report_published.unwrap_or(config.report_published);
+            config.trace = trace.unwrap_or(config.trace);
+        });
+        let flags = [
+            (&shared.trace, trace),
+            (&shared.manual_ack, manual_ack),
+            (&shared.event_driven, event_driven),
+            (&shared.looping, looping),
+            (&shared.survives_exceptions, survives_exceptions),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                flag.store(value, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a connected socket over, by its descriptor, and sends CONNECT.
+    #[pyo3(signature = (descriptor, *, unix, client_id, clean_start, keep_alive, username,
+                        password, will, properties, bridge, connack_timeout))]
+    #[allow(clippy::too_many_arguments)]
+    fn connect(
+        &self,
+        descriptor: u64,
+        unix: bool,
+        client_id: Vec<u8>,
+        clean_start: bool,
+        keep_alive: u16,
+        username: Option<Vec<u8>>,
+        password: Option<Vec<u8>>,
+        will: Option<WillArguments<'_>>,
+        properties: &Bound<'_, PyAny>,
+        bridge: bool,
+        connack_timeout: f64,
+    ) -> PyResult<()> {
+        let socket = adopt(descriptor, unix)?;
+        let will = match will {
+            None => None,
+            Some((topic, payload, qos, retain, properties)) => Some(Will {
+                topic: topic.into(),
+                payload: payload.into(),
+                qos: extract_qos(&qos)?,
+                retain,
+                properties: extract_properties(&properties, PropertyContext::Will)?,
+            }),
+        };
+        let options = ConnectOptions {
+            client_id: ByteString::try_from(Bytes::from(client_id))
+                .map_err(|_| PyValueError::new_err("client_id must be valid UTF-8"))?,
+            clean_start,
+            keep_alive,
+            username: username.map(Bytes::from),
+            password: password.map(Bytes::from),
+            will,
+            properties: extract_properties(properties, PacketType::Connect)?,
+            bridge,
+            connack_timeout: Duration::try_from_secs_f64(connack_timeout)
+                .unwrap_or(Duration::from_secs(5)),
+        };
+        self.core().connect(socket, &options).map_err(connect_error)?;
+        Ok(())
+    }
+
+    /// Gives the connection up at once, without DISCONNECT and without an event.
+    fn abandon(&self) {
+        self.core().abandon();
+    }
+
+    /// Sends DISCONNECT behind everything accepted so far; false when there is no connection.
+    #[pyo3(signature = (reason, properties))]
+    fn disconnect(&self, reason: u8, properties: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let properties = extract_properties(properties, PacketType::Disconnect)?;
+        Ok(self.core().disconnect(ReasonCode(reason), properties))
+    }
+
+    /// Sends SUBSCRIBE; filters with their options byte. Returns `(rc, mid)`.
+    fn subscribe(
+        &self,
+        filters: Vec<(String, u8)>,
+        properties: &Bound<'_, PyAny>,
+    ) -> PyResult<(i32, Option<u16>)> {
+        let filters = filters.into_iter().map(|(filter, options)| {
+            let qos = QoS::try_from(options & 3).unwrap_or(QoS::ExactlyOnce);
+            let options = SubscriptionOptions {
+                qos,
+                no_local: options & 0x04 != 0,
+                retain_as_published: options & 0x08 != 0,
+                retain_handling: RetainHandling::try_from((options >> 4) & 3).unwrap_or_default(),
+            };
+            (ByteString::from(filter), options)
+        });
+        let request = SubscriptionRequest::Subscribe(filters.collect());
+        let properties = extract_properties(properties, PacketType::Subscribe)?;
+        request_code(self.core().request(request, properties))
+    }
+
+    /// Sends UNSUBSCRIBE. Returns `(rc, mid)`.
+    fn unsubscribe(
+        &self,
+        filters: Vec<String>,
+        properties: &Bound<'_, PyAny>,
+    ) -> PyResult<(i32, Option<u16>)> {
+        let filters = filters.into_iter().map(ByteString::from).collect();
+        let properties = extract_properties(properties, PacketType::Unsubscribe)?;
+        request_code(self.core().request(SubscriptionRequest::Unsubscribe(filters), properties))
+    }
+
+    /// Dispatches waiting events to the client's callbacks. Returns the result code that ended the
+    /// connection, or 0.
+    fn drain(slf: &Bound<'_, Self>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
+        super::dispatch::drain(slf, client)
+    }
+
+    /// The descriptor that is readable while events wait.
+    fn descriptor(&self) -> PyResult<u64> {
+        Ok(self.core().inbox.descriptor()? as u64)
+    }
+
+    /// Makes the descriptor readable once.
+    fn interrupt(&self) {
+        self.core().inbox.interrupt();
+    }
+
+    /// Forgets which callbacks belong to which topic.
+    fn forget_topics(&self) {
+        let cache = std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(cache);
+    }
+
+    /// Waits until everything is written and a disconnect carried out, at most `timeout` seconds.
+    fn flush(&self, py: Python<'_>, timeout: f64) -> bool {
+        let wait = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        py.detach(|| self.core().wait_until_flushed(Instant::now() + wait))
+    }
+
+    /// Takes all QoS > 0 messages out that are not finished.
+    fn drop_unfinished(&self, py: Python<'_>) -> PyResult<Vec<Py<MQTTMessage>>> {
+        let (dropped, version) = self
+            .core()
+            .with_session(|session| (session.drop_unfinished(), session.config().version));
+        dropped
+            .into_iter()
+            .map(|(ticket, packet)| {
+                Py::new(py, MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?)
+            })
+            .collect()
+    }
+
+    /// Forgets messages, identifiers and the assigned client identifier.
+    fn reset(&self) {
+        self.core().abandon();
+        self.core().with_session(crate::session::Session::reset);
+    }
+
+    #[getter]
+    fn online(&self) -> bool {
+        self.core().with_session(|session| session.is_online())
+    }
+
+    #[getter]
+    fn unfinished(&self) -> usize {
+        self.core().with_session(|session| session.unfinished())
+    }
+
+    #[getter]
+    fn in_flight(&self) -> usize {
+        self.core().with_session(|session| session.in_flight())
+    }
+
+    #[getter]
+    fn unsent(&self) -> usize {
+        self.core().with_session(|session| session.unsent())
+    }
+
+    #[getter]
+    fn last_mid(&self) -> u16 {
+        self.core().with_session(|session| session.last_packet_id())
+    }
+
+    #[getter]
+    fn waiting_events(&self) -> usize {
+        self.core().inbox.len()
+    }
+
+    #[getter]
+    fn in_callback(&self) -> bool {
+        self.shared.in_callback()
+    }
+
+    #[getter]
+    fn assigned_client_id(&self) -> Option<String> {
+        self.core().with_session(|session| session.assigned_client_id().map(ToString::to_string))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.topics.try_lock() {
+            Ok(topics) => topics.traverse(&visit),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        if let Ok(mut topics) = self.topics.try_lock() {
+            *topics = TopicCache::default();
+        }
+    }
+}
+
+/// Makes a descriptor that Python detached ours.
+#[cfg(unix)]
+fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let descriptor = i32::try_from(descriptor)
+        .map_err(|_| PyValueError::new_err("descriptor out of range"))?;
+    // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
+    #[allow(unsafe_code)]
+    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let family = if unix { SocketFamily::Unix } else { SocketFamily::Tcp };
+    Ok(Socket { family, socket: owned.into() })
+}
+
+#[cfg(windows)]
+fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
+    use std::os::windows::io::{FromRawSocket, OwnedSocket};
+    // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
+    #[allow(unsafe_code)]
+    let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
+    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
+}
+
+/// Waits until all clients have written what they have, at most `timeout` seconds.
+#[pyfunction]
+pub(super) fn flush_all(py: Python<'_>, timeout: f64) {
+    let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+    py.detach(|| engine::flush_all(timeout));
+}
+
+#[pyfunction]
+pub(super) fn before_fork() {
+    engine::before();
+}
+
+#[pyfunction]
+pub(super) fn after_fork_in_parent() {
+    engine::after_in_parent();
+}
+
+#[pyfunction]
+pub(super) fn after_fork_in_child() {
+    engine::after_in_child();
+}

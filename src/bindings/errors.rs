@@ -1,0 +1,60 @@
+//! Rust errors as the exceptions and result codes of paho. Nothing else converts errors.
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::codec::EncodeError;
+use crate::engine::ConnectError;
+use crate::session::{LocalError, RequestError};
+
+/// paho's `MQTTErrorCode`, as far as the engine decides on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(super) enum ErrorCode {
+    Success = 0,
+    NoConn = 4,
+    ConnLost = 7,
+    PayloadSize = 9,
+    NotSupported = 10,
+    QueueSize = 15,
+}
+
+impl From<LocalError> for ErrorCode {
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::NotConnected => Self::NoConn,
+            LocalError::QueueFull | LocalError::NoPacketIdentifier => Self::QueueSize,
+            LocalError::PacketTooLarge => Self::PayloadSize,
+            LocalError::QosNotSupported | LocalError::RetainNotSupported => Self::NotSupported,
+        }
+    }
+}
+
+pub(super) fn encode_error(error: &EncodeError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+pub(super) fn connect_error(error: ConnectError) -> PyErr {
+    match error {
+        ConnectError::Io(error) => error.into(),
+        ConnectError::Encode(error) => encode_error(&error),
+    }
+}
+
+/// A request's packet identifier, or the code it is answered with.
+pub(super) fn request_code(result: Result<u16, RequestError>) -> PyResult<(i32, Option<u16>)> {
+    match result {
+        Ok(packet_id) => Ok((ErrorCode::Success as i32, Some(packet_id))),
+        Err(RequestError::Local(error)) => Ok((ErrorCode::from(error) as i32, None)),
+        Err(RequestError::Encode(error)) => Err(encode_error(&error)),
+    }
+}
+
+/// What `is_published` and `wait_for_publish` raise for a message that was never queued.
+pub(super) fn not_queued() -> PyErr {
+    PyValueError::new_err("Message is not queued due to ERR_QUEUE_SIZE")
+}
+
+pub(super) fn publish_failed(why: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("Message publish failed: {why}"))
+}

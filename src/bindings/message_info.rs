@@ -1,0 +1,220 @@
+//! `MQTTMessageInfo`: what `publish()` returns, and the ways to follow a message with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+
+use pyo3::exceptions::{PyIndexError, PyStopIteration};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::codec::{PacketType, ReasonCode};
+use crate::engine::Core;
+use crate::session::{Handover, Ticket};
+
+use super::convert::extract_deadline;
+use super::engine::Shared;
+use super::errors::{ErrorCode, not_queued, publish_failed};
+
+/// How the message is followed.
+#[derive(Clone)]
+pub(super) enum Tracking {
+    /// It never went out, or was made by hand.
+    Nothing,
+    /// QoS 0: handed to the transport or lost with it.
+    Handover { shared: Arc<Shared>, mark: u64 },
+    /// QoS 1 and 2: ended by the server.
+    Ticket { shared: Arc<Shared>, ticket: Arc<Ticket> },
+}
+
+/// The result of :meth:`Client.publish`.
+///
+/// It unpacks as ``(rc, mid)``, is read as ``info[0]`` and ``info[1]``, and tells when the message is
+/// published: for QoS 0 when the transport took its last byte, for QoS 1 and 2 when the broker has
+/// taken it over (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
+#[pyclass(frozen, weakref, module = "oxmqtt.client")]
+pub(super) struct MQTTMessageInfo {
+    mid: AtomicU32,
+    rc: AtomicI32,
+    position: AtomicU8,
+    tracking: Tracking,
+}
+
+impl MQTTMessageInfo {
+    pub(super) fn tracked(mid: u16, rc: ErrorCode, tracking: Tracking) -> Self {
+        Self {
+            mid: AtomicU32::new(u32::from(mid)),
+            rc: AtomicI32::new(rc as i32),
+            position: AtomicU8::new(0),
+            tracking,
+        }
+    }
+
+    pub(super) fn packet_id(&self) -> u32 {
+        self.mid()
+    }
+
+    /// The error that the message ended with before any outcome, if it did.
+    fn check_queued(&self, py: Python<'_>) -> PyResult<()> {
+        let rc = self.rc.load(Ordering::Relaxed);
+        if rc == ErrorCode::QueueSize as i32 {
+            return Err(not_queued());
+        }
+        let waits = matches!(self.tracking, Tracking::Ticket { .. });
+        if rc > 0 && !(waits && rc == ErrorCode::NoConn as i32) {
+            return Err(publish_failed(&error_string(py, rc)?));
+        }
+        Ok(())
+    }
+
+    /// Whether the message is through; one that failed raises.
+    fn outcome(&self, py: Python<'_>) -> PyResult<bool> {
+        self.check_queued(py)?;
+        match &self.tracking {
+            Tracking::Nothing => Ok(false),
+            Tracking::Handover { shared, mark } => {
+                match shared.core.with_session(|session| session.handover(*mark)) {
+                    Handover::Waiting => Ok(false),
+                    Handover::Written => Ok(true),
+                    Handover::Lost => {
+                        self.rc.store(ErrorCode::ConnLost as i32, Ordering::Relaxed);
+                        self.check_queued(py).map(|()| false)
+                    }
+                }
+            }
+            Tracking::Ticket { ticket, .. } => match ticket.outcome() {
+                None => Ok(false),
+                Some(reason) if reason.is_failure() => Err(publish_failed(reason_name(reason))),
+                Some(_) => Ok(true),
+            },
+        }
+    }
+}
+
+fn reason_name(reason: ReasonCode) -> &'static str {
+    reason.name(PacketType::PubAck).unwrap_or("Unspecified error")
+}
+
+#[pymethods]
+impl MQTTMessageInfo {
+    #[new]
+    fn new(mid: u32) -> Self {
+        Self {
+            mid: AtomicU32::new(mid),
+            rc: AtomicI32::new(0),
+            position: AtomicU8::new(0),
+            tracking: Tracking::Nothing,
+        }
+    }
+
+    /// The packet identifier; 0 while all identifiers are in use and the message waits for one.
+    #[getter]
+    fn mid(&self) -> u32 {
+        match (&self.tracking, self.mid.load(Ordering::Relaxed)) {
+            (Tracking::Ticket { ticket, .. }, 0) => u32::from(ticket.packet_id()),
+            (_, mid) => mid,
+        }
+    }
+
+    #[setter]
+    fn set_mid(&self, mid: u32) {
+        self.mid.store(mid, Ordering::Relaxed);
+    }
+
+    /// ``MQTT_ERR_SUCCESS`` (0) or why the message did not go out at once.
+    #[getter]
+    fn rc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        error_code(py, self.rc.load(Ordering::Relaxed))
+    }
+
+    #[setter]
+    fn set_rc(&self, rc: i32) {
+        self.rc.store(rc, Ordering::Relaxed);
+    }
+
+    /// Waits until the message is published, for ``timeout`` seconds at the most.
+    ///
+    /// Returns silently when the time is up: ask :meth:`is_published`.  It also works in callbacks,
+    /// and for messages that wait for a connection.
+    ///
+    /// :raises ValueError: the message was not queued: the queue was full.
+    /// :raises RuntimeError: the message failed, for the reason in the text.
+    #[pyo3(signature = (timeout = None))]
+    fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        self.check_queued(py)?;
+        let (shared, wait): (_, &(dyn Fn(&Core, bool, _) -> bool + Sync)) = match &self.tracking {
+            Tracking::Nothing => return Ok(()),
+            Tracking::Handover { shared, mark } => (shared, &|core, reported, deadline| {
+                core.wait_for_handover(*mark, reported, deadline)
+            }),
+            Tracking::Ticket { shared, ticket } => (shared, &|core, reported, deadline| {
+                core.wait_for_ticket(ticket, reported, deadline)
+            }),
+        };
+        let deadline = extract_deadline(timeout);
+        let reported = shared.callbacks_follow();
+        loop {
+            let done = py.detach(|| wait(&shared.core, reported, deadline));
+            py.check_signals()?;
+            if done || deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
+                return self.outcome(py).map(drop);
+            }
+        }
+    }
+
+    /// Whether the message is published.
+    ///
+    /// :raises ValueError: the message was not queued: the queue was full.
+    /// :raises RuntimeError: the message failed, for the reason in the text.
+    fn is_published(&self, py: Python<'_>) -> PyResult<bool> {
+        self.outcome(py)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("({}, {})", self.rc(py)?.repr()?, self.mid()))
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf.position.store(0, Ordering::Relaxed);
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.next(py)
+    }
+
+    /// The next of ``rc`` and ``mid``.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.position.fetch_add(1, Ordering::Relaxed) {
+            0 => self.rc(py),
+            1 => Ok(self.mid().into_pyobject(py)?.into_any()),
+            _ => {
+                self.position.store(2, Ordering::Relaxed);
+                Err(PyStopIteration::new_err(()))
+            }
+        }
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, index: i64) -> PyResult<Bound<'py, PyAny>> {
+        match index {
+            0 => self.rc(py),
+            1 => Ok(self.mid().into_pyobject(py)?.into_any()),
+            _ => Err(PyIndexError::new_err("index out of range")),
+        }
+    }
+}
+
+/// A number as paho's `MQTTErrorCode`.
+pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> {
+    static CODES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let codes = CODES.get_or_try_init(py, || {
+        let enums = py.import(intern!(py, "oxmqtt.enums"))?;
+        PyResult::Ok(enums.getattr(intern!(py, "MQTTErrorCode"))?.unbind())
+    })?;
+    codes.bind(py).call1((rc,))
+}
+
+fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {
+    let client = py.import(intern!(py, "oxmqtt.client"))?;
+    client.call_method1(intern!(py, "error_string"), (rc,))?.extract()
+}

@@ -1,0 +1,27 @@
+//! The Python module `oxmqtt._native`: extract, call, convert, raise. No protocol decision.
+
+mod client;
+mod convert;
+mod dispatch;
+mod engine;
+mod errors;
+mod message;
+mod message_info;
+mod tables;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    m.add_class::<client::ClientBase>()?;
+    m.add_class::<engine::Engine>()?;
+    m.add_class::<message::MQTTMessage>()?;
+    m.add_class::<message_info::MQTTMessageInfo>()?;
+    m.add_function(wrap_pyfunction!(engine::flush_all, m)?)?;
+    m.add_function(wrap_pyfunction!(engine::before_fork, m)?)?;
+    m.add_function(wrap_pyfunction!(engine::after_fork_in_parent, m)?)?;
+    m.add_function(wrap_pyfunction!(engine::after_fork_in_child, m)?)?;
+    tables::register(m)
+}

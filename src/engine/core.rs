@@ -1,0 +1,334 @@
+//! One client's engine side: its session under a lock, its inbox, and the way to its I/O task.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use atomic_waker::AtomicWaker;
+
+use crate::codec::{EncodeError, Properties, QoS, ReasonCode};
+use crate::session::{
+    ConnectOptions, Event, Handover, Outgoing, Receipt, RefusedPublish, RequestError, Session,
+    SessionConfig, SubscriptionRequest, Ticket,
+};
+
+use super::inbox::Inbox;
+use super::io_task::IoTask;
+use super::runtime::{process, spawn};
+use super::stream::{Socket, Writer};
+
+/// Unsent bytes at which an ordinary publishing thread waits.
+const HIGH_WATER: usize = 4 << 20;
+/// Direct sends an idle connection has in hand, and how fast it regains one.
+const DIRECT_CREDITS: u32 = 8;
+const DIRECT_CREDIT_EVERY: Duration = Duration::from_micros(50);
+
+/// The engine of one client; it outlives connections.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) state: Mutex<State>,
+    pub inbox: Inbox,
+    pub(super) io_waker: AtomicWaker,
+    progress: Condvar,
+    waiting: AtomicUsize,
+    /// QoS 0 messages before this mark have had their callback.
+    reported: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) session: Session,
+    pub(super) link: Option<Link>,
+    credits: DirectCredits,
+}
+
+/// The connection that stands.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) epoch: u32,
+    pub(super) writer: Arc<Writer>,
+    /// The I/O task knows of output, or has been told; it takes more when it is through.
+    pub(super) task_writes: bool,
+    #[cfg(unix)]
+    pub(super) descriptor: std::os::fd::RawFd,
+}
+
+/// Direct sends save a thread switch on a quiet connection and would ruin a flood.
+#[derive(Debug)]
+struct DirectCredits {
+    left: u32,
+    refilled: Instant,
+}
+
+impl DirectCredits {
+    fn take(&mut self, now: Instant) -> bool {
+        let gained = now.duration_since(self.refilled).as_nanos() / DIRECT_CREDIT_EVERY.as_nanos();
+        if gained > 0 {
+            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(gained).min(DIRECT_CREDITS);
+            self.refilled = now;
+        }
+        let taken = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        taken
+    }
+}
+
+/// What came of a publish, and whether the caller should wait for room.
+#[derive(Debug)]
+pub struct PublishOutcome {
+    pub receipt: Result<Receipt, RefusedPublish>,
+    /// The message waits for a connection.
+    pub offline: bool,
+    pub congested: bool,
+}
+
+impl Core {
+    pub fn new(config: SessionConfig) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                session: Session::new(config),
+                link: None,
+                credits: DirectCredits { left: DIRECT_CREDITS, refilled: Instant::now() },
+            }),
+            inbox: Inbox::default(),
+            io_waker: AtomicWaker::new(),
+            progress: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            reported: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes the session; what that encodes is sent.
+    pub fn with_session<T>(&self, change: impl FnOnce(&mut Session) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state.session);
+        self.send_output(state);
+        result
+    }
+
+    /// Starts the session's next connection on a connected socket.
+    pub fn connect(
+        self: &Arc<Self>,
+        socket: Socket,
+        options: &ConnectOptions,
+    ) -> Result<u32, ConnectError> {
+        let runtime = {
+            let mut process = process();
+            process.register(self);
+            process.handle()?
+        };
+        let _context = runtime.enter();
+        #[cfg(unix)]
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&socket.socket);
+        let (reader, writer) = socket.split()?;
+        let mut state = self.lock();
+        state.session.handle_closed(None);
+        state.session.drain_events();
+        let epoch = state.session.connect(options, Instant::now())?;
+        state.link = Some(Link {
+            epoch,
+            writer: Arc::clone(&writer),
+            task_writes: true,
+            #[cfg(unix)]
+            descriptor,
+        });
+        drop(state);
+        self.io_waker.wake();
+        spawn(IoTask::new(Arc::clone(self), epoch, reader, writer))?;
+        Ok(epoch)
+    }
+
+    /// Gives the connection up at once; no event tells of it.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.link = None;
+        state.session.handle_closed(None);
+        state.session.drain_events();
+        drop(state);
+        self.io_waker.wake();
+        self.notify_progress();
+    }
+
+    pub fn publish(&self, message: &Outgoing<'_>) -> PublishOutcome {
+        let mut state = self.lock();
+        let receipt = state.session.publish(message);
+        let offline = state.link.is_none();
+        let congested = state.session.unsent() > HIGH_WATER;
+        self.send_output(state);
+        PublishOutcome { receipt, offline, congested }
+    }
+
+    pub fn request(
+        &self,
+        request: SubscriptionRequest,
+        properties: Properties,
+    ) -> Result<u16, RequestError> {
+        self.with_session(|session| session.request(request, properties))
+    }
+
+    /// Acknowledges received messages; all in one lock.
+    pub fn acknowledge(&self, messages: &[(u16, QoS, u32)]) {
+        self.with_session(|session| {
+            for &(packet_id, qos, epoch) in messages {
+                session.acknowledge(packet_id, qos, epoch);
+            }
+        });
+    }
+
+    pub fn disconnect(&self, reason: ReasonCode, properties: Properties) -> bool {
+        let now = Instant::now();
+        self.with_session(|session| session.disconnect(reason, properties, now))
+    }
+
+    /// Sends the output directly when the connection is quiet, else tells the I/O task, unless it
+    /// knows already.
+    fn send_output(&self, mut state: MutexGuard<'_, State>) {
+        let State { session, link, credits } = &mut *state;
+        let Some(link) = link else { return };
+        if link.task_writes || !(session.has_output() || session.wants_close()) {
+            return;
+        }
+        let now = Instant::now();
+        if session.has_output()
+            && credits.take(now)
+            && let Ok(count) = link.writer.try_write(session.output())
+        {
+            session.handle_sent_directly(count, now);
+            if session.has_events() {
+                self.inbox.push_all(session.drain_events());
+            }
+            if !session.has_output() && !session.wants_close() {
+                drop(state);
+                self.notify_progress();
+                return;
+            }
+        }
+        link.task_writes = true;
+        drop(state);
+        self.io_waker.wake();
+    }
+
+    /// The next event for the application.
+    pub fn next_event(&self) -> Option<Event> {
+        self.inbox.pop(|| self.io_waker.wake())
+    }
+
+    pub(super) fn notify_progress(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.progress.notify_all();
+        }
+    }
+
+    /// Waits until `done`, a deadline, or half a second, so that callers can look for signals.
+    fn wait_a_while(&self, deadline: Option<Instant>, done: impl Fn(&State) -> bool) -> bool {
+        const SLICE: Duration = Duration::from_millis(500);
+        let slice_end = Instant::now() + SLICE;
+        let end = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut state = self.lock();
+        let reached = loop {
+            if done(&state) {
+                break true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break false;
+            }
+            state = match self.progress.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        };
+        drop(state);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        reached
+    }
+
+    /// Waits for the end of a QoS > 0 message; `reported` asks for its callback to be over too.
+    pub fn wait_for_ticket(
+        &self,
+        ticket: &Ticket,
+        reported: bool,
+        deadline: Option<Instant>,
+    ) -> bool {
+        self.wait_a_while(deadline, |_| match reported {
+            true => ticket.reported_outcome().is_some(),
+            false => ticket.outcome().is_some(),
+        })
+    }
+
+    /// Waits until a QoS 0 message is written or lost; `reported` as above.
+    pub fn wait_for_handover(&self, mark: u64, reported: bool, deadline: Option<Instant>) -> bool {
+        self.wait_a_while(deadline, |state| match state.session.handover(mark) {
+            Handover::Waiting => false,
+            Handover::Lost => true,
+            Handover::Written => !reported || self.reported.load(Ordering::Acquire) > mark,
+        })
+    }
+
+    /// Waits until the unsent bytes are well below the high-water mark, or the connection ended.
+    pub fn wait_for_room(&self) -> bool {
+        self.wait_a_while(None, |state| {
+            state.link.is_none() || state.session.unsent() <= HIGH_WATER / 2
+        })
+    }
+
+    /// Waits until everything is written, and a requested disconnect carried out.
+    pub fn wait_until_flushed(&self, deadline: Instant) -> bool {
+        loop {
+            let flushed = self.wait_a_while(Some(deadline), |state| {
+                state.link.is_none()
+                    || (state.session.unsent() == 0 && !state.session.is_disconnecting())
+            });
+            if flushed || Instant::now() >= deadline {
+                return flushed;
+            }
+        }
+    }
+
+    /// Says that the callback for a finished message has returned.
+    pub fn mark_reported(&self, ticket: &Ticket) {
+        ticket.mark_reported();
+        self.notify_reported();
+    }
+
+    /// Says that the callbacks of the QoS 0 messages before a mark have returned.
+    pub fn mark_handed_over(&self, through: u64) {
+        self.reported.store(through, Ordering::Release);
+        self.notify_reported();
+    }
+
+    fn notify_reported(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // The lock orders this after a waiter's look at the ticket.
+            drop(self.lock());
+            self.progress.notify_all();
+        }
+    }
+
+    /// In a forked child: the connection is the parent's; this client starts disconnected.
+    pub(super) fn reset_after_fork(&self) {
+        let mut state = self.lock();
+        if let Some(link) = state.link.take() {
+            link.leave_to_parent();
+        }
+        state.session.handle_closed(None);
+        state.session.drain_events();
+        drop(state);
+        self.inbox.reset();
+    }
+}
+
+/// Why a connection did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}

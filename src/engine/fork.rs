@@ -1,0 +1,71 @@
+//! What happens around `fork()`: the I/O thread stands still during it, the child starts anew.
+//!
+//! Only the forking thread lives on in the child. So the I/O thread must hold no lock at that
+//! moment, and nothing of its runtime may be touched or dropped in the child: the descriptors it
+//! registered are the parent's.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use super::core::Link;
+use super::runtime::process;
+
+/// Dropping the sender lets the I/O thread go on.
+static PAUSED: Mutex<Option<Sender<()>>> = Mutex::new(None);
+
+/// The I/O thread answers at once unless it is gone with an earlier fork.
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Before the fork: brings the I/O thread to a stop between two tasks.
+pub fn before() {
+    let Some(runtime) = process().runtime.clone() else { return };
+    let (paused, is_paused) = channel();
+    let (resume, resumed): (Sender<()>, Receiver<()>) = channel();
+    runtime.spawn(async move {
+        let _ = paused.send(());
+        let _ = resumed.recv();
+    });
+    if is_paused.recv_timeout(PAUSE_TIMEOUT).is_ok()
+        && let Ok(mut slot) = PAUSED.lock()
+    {
+        *slot = Some(resume);
+    }
+}
+
+/// After the fork, in the parent: the I/O thread goes on.
+pub fn after_in_parent() {
+    if let Ok(mut slot) = PAUSED.lock() {
+        slot.take();
+    }
+}
+
+/// After the fork, in the child: forgets the parent's runtime and connections.
+pub fn after_in_child() {
+    if let Ok(mut slot) = PAUSED.lock() {
+        std::mem::forget(slot.take());
+    }
+    let mut process = process();
+    std::mem::forget(process.runtime.take());
+    let cores = process.live_cores();
+    drop(process);
+    for core in cores {
+        core.reset_after_fork();
+    }
+}
+
+impl Link {
+    /// Closes the child's copy of the descriptor. The runtime's registration is shared with the
+    /// parent, so nothing of it is dropped.
+    pub(super) fn leave_to_parent(self) {
+        #[cfg(unix)]
+        {
+            use std::os::fd::{FromRawFd, OwnedFd};
+            // SAFETY: the descriptor is this process's own copy; the only other owner is the
+            // stream behind `writer` and the task's reader, both of which are never dropped here.
+            #[allow(unsafe_code)]
+            drop(unsafe { OwnedFd::from_raw_fd(self.descriptor) });
+        }
+        std::mem::forget(self.writer);
+    }
+}

@@ -1,0 +1,152 @@
+//! Events on their way to the application: bounded, in order, with one waker.
+//!
+//! The I/O task pushes a batch per read. The first event of an empty inbox makes the waker's
+//! descriptor readable; it stays readable until the application has found the inbox empty, so one
+//! batch costs at most one wake. A full inbox makes the I/O task stop reading.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::session::Event;
+
+use super::waker::Waker;
+
+/// Bytes of waiting events at which the I/O task stops reading.
+const FULL: usize = 16 << 20;
+/// Bytes of waiting events at which it starts again.
+const ROOM: usize = FULL / 2;
+
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Written by the I/O task.
+    back: Mutex<Back>,
+    /// Taken from `back` in one go and emptied by the application.
+    front: Mutex<VecDeque<Event>>,
+    weight: AtomicUsize,
+    full: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Back {
+    events: VecDeque<Event>,
+    waker: Option<Waker>,
+    signalled: bool,
+}
+
+impl Back {
+    fn signal(&mut self) {
+        if !self.signalled
+            && let Some(waker) = &self.waker
+        {
+            self.signalled = true;
+            waker.wake();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inbox {
+    pub(super) fn push_all(&self, events: impl Iterator<Item = Event>) {
+        let mut back = lock(&self.back);
+        let mut weight = 0;
+        back.events.extend(events.inspect(|event| weight += event.weight()));
+        if weight == 0 {
+            return;
+        }
+        if self.weight.fetch_add(weight, Ordering::Relaxed) + weight >= FULL {
+            self.full.store(true, Ordering::Release);
+        }
+        back.signal();
+    }
+
+    /// Whether the I/O task has to leave received bytes alone.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// The next event; `resumed` is called when taking it ended a full inbox.
+    pub(super) fn pop(&self, resumed: impl FnOnce()) -> Option<Event> {
+        let mut front = lock(&self.front);
+        if front.is_empty() {
+            let mut back = lock(&self.back);
+            if back.events.is_empty() {
+                if back.signalled
+                    && let Some(waker) = &back.waker
+                {
+                    waker.clear();
+                    back.signalled = false;
+                }
+                return None;
+            }
+            std::mem::swap(&mut *front, &mut back.events);
+        }
+        let event = front.pop_front()?;
+        drop(front);
+        let weight = event.weight();
+        let left = self.weight.fetch_sub(weight, Ordering::Relaxed) - weight;
+        if left <= ROOM && self.full.load(Ordering::Relaxed) {
+            self.full.store(false, Ordering::Release);
+            resumed();
+        }
+        Some(event)
+    }
+
+    /// Puts an event back in front of all others.
+    pub fn put_back(&self, event: Event) {
+        self.weight.fetch_add(event.weight(), Ordering::Relaxed);
+        lock(&self.front).push_front(event);
+    }
+
+    /// Events that wait, wherever they are.
+    pub fn len(&self) -> usize {
+        let front = lock(&self.front).len();
+        front + lock(&self.back).events.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes sure the waker exists; its descriptor is readable while events wait.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> io::Result<std::os::fd::RawFd> {
+        self.with_waker(Waker::descriptor)
+    }
+
+    #[cfg(windows)]
+    pub fn descriptor(&self) -> io::Result<std::os::windows::io::RawSocket> {
+        self.with_waker(Waker::descriptor)
+    }
+
+    fn with_waker<T>(&self, read: impl FnOnce(&Waker) -> T) -> io::Result<T> {
+        let mut back = lock(&self.back);
+        if back.waker.is_none() {
+            back.waker = Some(Waker::new()?);
+            if !back.events.is_empty() {
+                back.signal();
+            }
+        }
+        match &back.waker {
+            Some(waker) => Ok(read(waker)),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Makes the descriptor readable once, whether or not events wait.
+    pub fn interrupt(&self) {
+        lock(&self.back).signal();
+    }
+
+    /// Forgets the events and the descriptor, which a forked child shares with its parent.
+    pub(super) fn reset(&self) {
+        lock(&self.front).clear();
+        *lock(&self.back) = Back::default();
+        self.weight.store(0, Ordering::Relaxed);
+        self.full.store(false, Ordering::Release);
+    }
+}

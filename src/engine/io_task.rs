@@ -1,0 +1,250 @@
+//! The task that drives one connection: large writes, large reads, timers.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::ReadBuf;
+use tokio::time::{Sleep, sleep_until};
+
+use super::core::{Core, Link};
+use super::stream::{Reader, Writer};
+
+/// Bytes taken from the socket at once.
+const READ_SIZE: usize = 64 << 10;
+/// Writes before the task looks at its input and other tasks get their turn.
+const WRITES_IN_A_ROW: usize = 32;
+/// A written buffer above this is given back to the allocator.
+const KEEP_BUFFER: usize = 1 << 20;
+
+thread_local! {
+    /// All connections read into this, so an idle one holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
+
+pub(super) struct IoTask {
+    core: Arc<Core>,
+    epoch: u32,
+    reader: Reader,
+    writer: Arc<Writer>,
+    /// Taken from the session; the first `written` bytes are through.
+    buffer: Vec<u8>,
+    written: usize,
+    timer: Pin<Box<Sleep>>,
+    /// What `timer` is set to; it only moves when that is too late or has come.
+    armed: Option<Instant>,
+}
+
+/// Why the task ends.
+enum End {
+    /// The session wants it.
+    Wanted,
+    /// The transport does.
+    Transport(String),
+    /// Another connection or none has taken this one's place.
+    Superseded,
+}
+
+impl IoTask {
+    pub(super) fn new(core: Arc<Core>, epoch: u32, reader: Reader, writer: Arc<Writer>) -> Self {
+        let now = Instant::now();
+        Self {
+            core,
+            epoch,
+            reader,
+            writer,
+            buffer: Vec::new(),
+            written: 0,
+            timer: Box::pin(sleep_until(now.into())),
+            armed: Some(now),
+        }
+    }
+
+    /// Writes until the socket is full or nothing is left, within bounds.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        for _ in 0..WRITES_IN_A_ROW {
+            if self.written == self.buffer.len() && !self.take_output()? {
+                return Ok(());
+            }
+            let rest = self.buffer.get(self.written..).unwrap_or_default();
+            match self.writer.try_write(rest) {
+                Ok(count) => self.handle_written(count)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.writer.poll_write_ready(cx) {
+                        Poll::Pending => return Ok(()),
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => return Err(transport(&error)),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(transport(&error)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Fetches what the session encoded; false when it has nothing.
+    fn take_output(&mut self) -> Result<bool, End> {
+        self.buffer.clear();
+        self.written = 0;
+        if self.buffer.capacity() > KEEP_BUFFER {
+            self.buffer = Vec::new();
+        }
+        let mut state = self.core.lock();
+        let session = match &state.link {
+            Some(link) if link.epoch == self.epoch => &mut state.session,
+            _ => return Err(End::Superseded),
+        };
+        session.take_output(&mut self.buffer);
+        if !self.buffer.is_empty() {
+            return Ok(true);
+        }
+        if session.wants_close() {
+            return Err(End::Wanted);
+        }
+        if let Some(link) = &mut state.link {
+            link.task_writes = false;
+        }
+        Ok(false)
+    }
+
+    fn handle_written(&mut self, count: usize) -> Result<(), End> {
+        self.written += count;
+        let mut state = self.core.lock();
+        match &state.link {
+            Some(link) if link.epoch == self.epoch => {}
+            _ => return Err(End::Superseded),
+        }
+        state.session.handle_written(count, Instant::now());
+        if state.session.has_events() {
+            self.core.inbox.push_all(state.session.drain_events());
+        }
+        drop(state);
+        self.core.notify_progress();
+        Ok(())
+    }
+
+    /// Reads once; true when there may be more.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.core.inbox.is_full() {
+            return Ok(false);
+        }
+        let chunk = SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match self.reader.poll_read(cx, &mut buffer) {
+                Poll::Pending => Ok(None),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    Err(End::Transport("the server closed the connection".into()))
+                }
+                Poll::Ready(Ok(())) => Ok(Some(Bytes::copy_from_slice(buffer.filled()))),
+                Poll::Ready(Err(error)) => Err(transport(&error)),
+            }
+        })?;
+        let Some(chunk) = chunk else { return Ok(false) };
+        let mut state = self.core.lock();
+        match &mut state.link {
+            // What the input makes the session send is written by this task, without a wake.
+            Some(link) if link.epoch == self.epoch => link.task_writes = true,
+            _ => return Err(End::Superseded),
+        }
+        state.session.handle_input(chunk, Instant::now());
+        if state.session.has_events() {
+            self.core.inbox.push_all(state.session.drain_events());
+        }
+        drop(state);
+        self.core.notify_progress();
+        Ok(true)
+    }
+
+    /// Lets time pass for the session; true when that may have made output.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let deadline = {
+            let state = self.core.lock();
+            state.session.poll_timeout()
+        };
+        match (deadline, self.armed) {
+            (Some(deadline), Some(armed)) if armed <= deadline => {}
+            (Some(deadline), _) => self.arm(deadline),
+            (None, _) => return Ok(false),
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        let reading = !self.core.inbox.is_full();
+        let mut state = self.core.lock();
+        match &mut state.link {
+            Some(link) if link.epoch == self.epoch => link.task_writes = true,
+            _ => return Err(End::Superseded),
+        }
+        state.session.handle_timeout(now, reading);
+        if state.session.has_events() {
+            self.core.inbox.push_all(state.session.drain_events());
+        }
+        let next = state.session.poll_timeout();
+        drop(state);
+        match next {
+            Some(next) => self.arm(next),
+            None => self.armed = None,
+        }
+        Ok(true)
+    }
+
+    fn arm(&mut self, deadline: Instant) {
+        self.timer.as_mut().reset(deadline.into());
+        self.armed = Some(deadline);
+    }
+
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.core.io_waker.register(cx.waker());
+        loop {
+            self.poll_output(cx)?;
+            if self.poll_input(cx)? {
+                continue;
+            }
+            if !self.poll_timer(cx)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn close(&mut self, end: &End) {
+        let error = match end {
+            End::Superseded => return,
+            End::Wanted => None,
+            End::Transport(error) => Some(error.as_str()),
+        };
+        let mut state = self.core.lock();
+        if state.link.take_if(|link: &mut Link| link.epoch == self.epoch).is_none() {
+            return;
+        }
+        state.session.handle_closed(error);
+        self.core.inbox.push_all(state.session.drain_events());
+        drop(state);
+        self.core.notify_progress();
+    }
+}
+
+impl Future for IoTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_all(cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => {
+                self.close(&end);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+fn transport(error: &io::Error) -> End {
+    End::Transport(error.to_string())
+}

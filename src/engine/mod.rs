@@ -1,0 +1,19 @@
+//! The engine moves the bytes: one runtime per process, one I/O task per connection.
+//!
+//! Python threads meet it in three places: they put packets into the session under a short lock,
+//! they wait on [`Core`]'s progress, and they take events from the [`Inbox`]. I/O threads never
+//! attach to the interpreter.
+
+mod core;
+mod fork;
+mod inbox;
+mod io_task;
+mod runtime;
+mod stream;
+mod waker;
+
+pub use self::core::{ConnectError, Core, PublishOutcome};
+pub use fork::{after_in_child, after_in_parent, before};
+pub use inbox::Inbox;
+pub use runtime::flush_all;
+pub use stream::{Socket, SocketFamily};

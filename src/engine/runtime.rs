@@ -1,0 +1,66 @@
+//! The process's runtime: one I/O thread, started by the first connection.
+
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle};
+
+use super::core::Core;
+
+/// The process-wide state; a forked child starts with an empty one.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    pub(super) runtime: Option<Handle>,
+    /// Every core that ever had a connection and still lives.
+    pub(super) cores: Vec<Weak<Core>>,
+}
+
+static PROCESS: Mutex<Process> = Mutex::new(Process { runtime: None, cores: Vec::new() });
+
+pub(super) fn process() -> MutexGuard<'static, Process> {
+    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Process {
+    /// The runtime, started on its own thread if there is none.
+    pub(super) fn handle(&mut self) -> io::Result<Handle> {
+        if let Some(handle) = &self.runtime {
+            return Ok(handle.clone());
+        }
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
+        // The thread lives as long as the process; it owns the runtime, which is never dropped.
+        std::thread::Builder::new()
+            .name("oxmqtt-io".into())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        self.runtime = Some(handle.clone());
+        Ok(handle)
+    }
+
+    pub(super) fn register(&mut self, core: &Arc<Core>) {
+        if self.cores.len() == self.cores.capacity() {
+            self.cores.retain(|core| core.strong_count() > 0);
+        }
+        self.cores.push(Arc::downgrade(core));
+    }
+
+    pub(super) fn live_cores(&self) -> Vec<Arc<Core>> {
+        self.cores.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    process().handle()?.spawn(task);
+    Ok(())
+}
+
+/// Waits until every connection has written what it has, at most for `timeout`. For process exit:
+/// nothing is disconnected, so wills fire.
+pub fn flush_all(timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    for core in process().live_cores() {
+        core.wait_until_flushed(deadline);
+    }
+}

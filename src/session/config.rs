@@ -1,0 +1,55 @@
+//! What the application asks for: settings that hold for the client and those of one connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::codec::{Properties, Version, Will};
+
+/// Settings a client keeps over all its connections.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    pub version: Version,
+    /// Quota of unacknowledged QoS > 0 messages; 0 means as many as the server grants.
+    pub max_inflight: u16,
+    /// Bound of unfinished QoS > 0 messages, in flight ones included; 0 means none.
+    pub max_queued: usize,
+    /// Acknowledgements are the application's duty.
+    pub manual_ack: bool,
+    /// Report completed publishes as events.
+    pub report_published: bool,
+    /// Report packets that the engine sends by itself as events.
+    pub trace: bool,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            version: Version::V311,
+            max_inflight: 20,
+            max_queued: 0,
+            manual_ack: false,
+            report_published: false,
+            trace: false,
+        }
+    }
+}
+
+/// The CONNECT packet of one connection, and the bounds that go with it.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    pub client_id: ByteString,
+    /// Clean Session of MQTT 3.x, Clean Start of MQTT 5.0.
+    pub clean_start: bool,
+    /// Seconds; 0 switches keep-alive off.
+    pub keep_alive: u16,
+    pub username: Option<Bytes>,
+    pub password: Option<Bytes>,
+    pub will: Option<Will>,
+    pub properties: Properties,
+    /// Sets the bridge bit of the protocol level (MQTT 3.x).
+    pub bridge: bool,
+    /// How long the server may take to answer with CONNACK.
+    pub connack_timeout: Duration,
+}

@@ -1,0 +1,49 @@
+//! Errors with their blame: [`LocalError`] is the caller's, [`PeerError`] the server's.
+
+use thiserror::Error;
+
+use crate::codec::{DecodeError, ReasonCode};
+
+/// Why a request of the application was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LocalError {
+    #[error("not connected")]
+    NotConnected,
+    #[error("the queue of unfinished messages is full")]
+    QueueFull,
+    #[error("all 65,535 packet identifiers are in use")]
+    NoPacketIdentifier,
+    #[error("the packet is larger than the server's Maximum Packet Size")]
+    PacketTooLarge,
+    #[error("the QoS is above the server's Maximum QoS")]
+    QosNotSupported,
+    #[error("the server does not support retained messages")]
+    RetainNotSupported,
+}
+
+/// What the server did wrong; the connection ends with this reason [MQTT-4.13.1-1].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PeerError {
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("{0}")]
+    Protocol(&'static str),
+    #[error("more unacknowledged messages than the Receive Maximum")]
+    ReceiveMaximumExceeded,
+    #[error("{0}")]
+    TopicAlias(&'static str),
+    #[error("packet of {0} bytes exceeds the Maximum Packet Size")]
+    PacketTooLarge(usize),
+}
+
+impl PeerError {
+    pub fn reason_code(&self) -> ReasonCode {
+        match self {
+            Self::Decode(error) => error.reason_code(),
+            Self::Protocol(_) => ReasonCode::PROTOCOL_ERROR,
+            Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+            Self::TopicAlias(_) => ReasonCode::TOPIC_ALIAS_INVALID,
+            Self::PacketTooLarge(_) => ReasonCode::PACKET_TOO_LARGE,
+        }
+    }
+}

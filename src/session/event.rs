@@ -1,0 +1,89 @@
+//! What a session tells the application, in the order it happened.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::codec::{AckKind, Properties, Publish, ReasonCode};
+
+use super::error::PeerError;
+use super::ticket::Ticket;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The server answered CONNECT, with success or refusal.
+    ConnAck { session_present: bool, reason: ReasonCode, properties: Properties },
+    Message(Message),
+    /// A QoS > 0 publish came to its end; `ticket` holds how.
+    Acked { ticket: Arc<Ticket>, packet_id: u16, reason: ReasonCode, properties: Properties },
+    /// QoS 0 publishes were handed to the transport: their identifiers in order, and the mark
+    /// behind the last.
+    Sent { packet_ids: Box<[u16]>, through: u64 },
+    SubAck { packet_id: u16, reasons: Bytes, properties: Properties },
+    /// `reasons` is empty in MQTT 3.x.
+    UnsubAck { packet_id: u16, reasons: Bytes, properties: Properties },
+    Trace(Trace),
+    /// The connection ended; no event of this connection follows.
+    Closed(Closed),
+}
+
+impl Event {
+    /// Bytes that the event keeps in memory while it waits.
+    pub fn weight(&self) -> usize {
+        let held = match self {
+            Self::Message(message) => message.publish.body_len(),
+            Self::Sent { packet_ids, .. } => packet_ids.len() * 2,
+            Self::SubAck { reasons, .. } | Self::UnsubAck { reasons, .. } => reasons.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + held
+    }
+}
+
+/// An application message for the application.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub publish: Publish,
+    /// The topic that the packet named by its alias only.
+    pub aliased_topic: Option<Bytes>,
+    /// The connection it came by; acknowledgements go to no other.
+    pub epoch: u32,
+}
+
+impl Message {
+    pub fn topic_bytes(&self) -> &[u8] {
+        match &self.aliased_topic {
+            Some(topic) => topic,
+            None => self.publish.topic_bytes(),
+        }
+    }
+}
+
+/// Packets that were exchanged without the application's doing, for its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trace {
+    SentPingReq,
+    ReceivedPingResp,
+    SentAck(AckKind, u16),
+    ReceivedAck(AckKind, u16),
+    SentPublish { packet: Bytes },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug)]
+pub enum Closed {
+    /// `disconnect()` was carried out.
+    Requested,
+    /// The server sent DISCONNECT (MQTT 5.0).
+    ByServer { reason: ReasonCode, properties: Properties },
+    /// The server refused CONNECT with this reason or return code.
+    Refused(ReasonCode),
+    /// The server broke the protocol.
+    Protocol(PeerError),
+    /// Nothing was heard of the server for one and a half keep-alives.
+    KeepAlive,
+    /// The server did not answer CONNECT in time.
+    ConnAckTimeout,
+    /// The transport failed or ended.
+    Lost(Arc<str>),
+}

@@ -1,0 +1,355 @@
+//! Packets of the server: what each does to the session.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use crate::codec::{
+    Ack, AckKind, ConnAck, Packet, Properties, Publish, QoS, ReasonCode, Version, decode,
+    parse_frame,
+};
+
+use super::error::PeerError;
+use super::event::{Closed, Event, Message, Trace};
+use super::ids::IdUse;
+use super::limits::ServerLimits;
+use super::{Phase, Session};
+
+/// A QoS 2 message between its PUBLISH and our PUBCOMP.
+#[derive(Debug)]
+enum Receiving {
+    /// PUBREC is sent, PUBREL is due.
+    Held(Message),
+    /// Given to the application on that connection; its acknowledgement is due.
+    Delivered { epoch: u32 },
+}
+
+/// State of incoming messages.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    qos2: FxHashMap<u16, Receiving>,
+    unacknowledged_qos1: usize,
+    aliases: FxHashMap<u16, Bytes>,
+}
+
+impl Inbound {
+    pub(super) fn handle_connection_end(&mut self) {
+        self.unacknowledged_qos1 = 0;
+        self.aliases.clear();
+    }
+
+    pub(super) fn handle_acknowledged(&mut self, packet_id: u16, qos: QoS) {
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => {
+                self.unacknowledged_qos1 = self.unacknowledged_qos1.saturating_sub(1);
+            }
+            QoS::ExactlyOnce => {
+                self.qos2.remove(&packet_id);
+            }
+        }
+    }
+
+    fn unacknowledged(&self) -> usize {
+        self.unacknowledged_qos1 + self.qos2.len()
+    }
+
+    pub(super) fn held(&self) -> impl Iterator<Item = &Message> {
+        self.qos2.values().filter_map(|receiving| match receiving {
+            Receiving::Held(message) => Some(message),
+            Receiving::Delivered { .. } => None,
+        })
+    }
+
+    /// The topic a PUBLISH means: its own, or the one its alias stands for [MQTT-3.3.2-10].
+    fn resolve_alias(
+        &mut self,
+        publish: &Publish,
+        maximum: u16,
+    ) -> Result<Option<Bytes>, PeerError> {
+        let Some(alias) = publish.properties().topic_alias() else { return Ok(None) };
+        if alias > maximum {
+            return Err(PeerError::TopicAlias("topic alias above our maximum"));
+        }
+        if publish.topic_bytes().is_empty() {
+            let topic = self.aliases.get(&alias);
+            return topic
+                .cloned()
+                .map(Some)
+                .ok_or(PeerError::Protocol("topic alias without a topic"));
+        }
+        self.aliases.insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
+        Ok(None)
+    }
+}
+
+impl Session {
+    /// Takes bytes from the transport. A breach of the protocol ends the connection.
+    pub fn handle_input(&mut self, chunk: Bytes, now: Instant) {
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.handle_received(now);
+        }
+        let source = if self.partial.is_empty() {
+            chunk
+        } else {
+            self.partial.extend_from_slice(&chunk);
+            match self.complete_frame(&self.partial) {
+                Ok(false) => return,
+                Ok(true) => self.partial.split().freeze(),
+                Err(error) => return self.fail(error, now),
+            }
+        };
+        let mut at = 0;
+        while matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online) {
+            match self.handle_frame(&source, at, now) {
+                Ok(Some(next)) => at = next,
+                Ok(None) => {
+                    self.partial.extend_from_slice(source.get(at..).unwrap_or_default());
+                    break;
+                }
+                Err(error) => {
+                    self.fail(error, now);
+                    break;
+                }
+            }
+        }
+        self.pump();
+    }
+
+    /// How many bytes more the packet at hand needs, if that is known.
+    pub fn missing_input(&self) -> usize {
+        match parse_frame(&self.partial) {
+            Ok(Some(frame)) => {
+                (frame.header_len + frame.remaining).saturating_sub(self.partial.len())
+            }
+            _ => 0,
+        }
+    }
+
+    fn complete_frame(&self, bytes: &[u8]) -> Result<bool, PeerError> {
+        let Some(frame) = parse_frame(bytes)? else { return Ok(false) };
+        let size = frame.header_len + frame.remaining;
+        if size > self.own.maximum_packet_size {
+            return Err(PeerError::PacketTooLarge(size));
+        }
+        Ok(size <= bytes.len())
+    }
+
+    /// Handles the packet at `at`; returns where the next one starts, `None` for want of bytes.
+    fn handle_frame(
+        &mut self,
+        source: &Bytes,
+        at: usize,
+        now: Instant,
+    ) -> Result<Option<usize>, PeerError> {
+        let rest = source.get(at..).unwrap_or_default();
+        let Some(frame) = parse_frame(rest)? else { return Ok(None) };
+        let size = frame.header_len + frame.remaining;
+        if size > self.own.maximum_packet_size {
+            return Err(PeerError::PacketTooLarge(size));
+        }
+        let Some(body) = rest.get(frame.header_len..size) else { return Ok(None) };
+        let packet = decode(self.config.version, frame.first, body, source)?;
+        self.handle_packet(packet, now)?;
+        Ok(Some(at + size))
+    }
+
+    fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), PeerError> {
+        if let Phase::AwaitConnAck { .. } = self.phase {
+            return match packet {
+                Packet::ConnAck(connack) => {
+                    self.handle_connack(connack, now);
+                    Ok(())
+                }
+                Packet::Disconnect(_) | Packet::Auth(_) if self.config.version == Version::V5 => {
+                    Err(PeerError::Protocol("packet before CONNACK that was not asked for"))
+                }
+                _ => Err(PeerError::Protocol("packet before CONNACK")),
+            };
+        }
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(publish),
+            Packet::PubAck(ack) => self.handle_ack(AckKind::PubAck, ack),
+            Packet::PubRec(ack) => self.handle_ack(AckKind::PubRec, ack),
+            Packet::PubComp(ack) => self.handle_ack(AckKind::PubComp, ack),
+            Packet::PubRel(ack) => {
+                self.handle_pubrel(ack);
+                Ok(())
+            }
+            Packet::SubAck(answer) => {
+                self.handle_request_answer(true, answer.packet_id, answer.reasons, answer.properties)
+            }
+            Packet::UnsubAck(answer) => self.handle_request_answer(
+                false,
+                answer.packet_id,
+                answer.reasons,
+                answer.properties,
+            ),
+            Packet::PingResp => {
+                self.trace(|| Trace::ReceivedPingResp);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => {
+                let (reason, properties) = (disconnect.reason, disconnect.properties);
+                self.phase = Phase::Ended { closed: Closed::ByServer { reason, properties } };
+                Ok(())
+            }
+            Packet::ConnAck(_) => Err(PeerError::Protocol("second CONNACK")),
+            Packet::Auth(_) => Err(PeerError::Protocol("AUTH without an authentication method")),
+            Packet::Connect(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::PingReq => Err(PeerError::Protocol("packet that only a client may send")),
+        }
+    }
+
+    fn handle_connack(&mut self, connack: ConnAck, now: Instant) {
+        let ConnAck { session_present, reason, properties } = connack;
+        if session_present && self.clean_start {
+            return self.fail(PeerError::Protocol("session present on a clean start"), now);
+        }
+        let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
+        self.events.push(event);
+        if reason != ReasonCode::SUCCESS {
+            self.phase = Phase::Ended { closed: Closed::Refused(reason) };
+            return;
+        }
+        if self.config.version == Version::V5 {
+            self.server = ServerLimits::from_connack(&properties);
+            if let Some(assigned) = properties.assigned_client_identifier() {
+                self.assigned_client_id = Some(assigned.into());
+            }
+            if let (Some(keep_alive), Some(seconds)) =
+                (&mut self.keep_alive, properties.server_keep_alive())
+            {
+                keep_alive.set_interval(seconds);
+            }
+        }
+        self.settle_session(session_present);
+        self.phase = Phase::Online;
+        self.pump();
+        if let Some((reason, properties)) = self.deferred_disconnect.take() {
+            self.drain_with(reason, properties, Closed::Requested, now);
+        }
+    }
+
+    /// Drops what belonged to a session that the server does not have any more [MQTT-3.2.2-5].
+    /// A persistent MQTT 3.x session keeps its receipts: PUBREC made the server the owner, and
+    /// PUBREL to a server that forgot it is answered all the same.
+    fn settle_session(&mut self, session_present: bool) {
+        if session_present || (self.config.version == Version::V31 && !self.clean_start) {
+            return;
+        }
+        self.inbound.qos2.clear();
+        if self.config.version == Version::V5 || self.clean_start {
+            self.ledger.forget_receipts();
+        }
+    }
+
+    fn handle_publish(&mut self, publish: Publish) -> Result<(), PeerError> {
+        let maximum = self.own.topic_alias_maximum;
+        let aliased_topic = self.inbound.resolve_alias(&publish, maximum)?;
+        let (qos, packet_id) = (publish.qos(), publish.packet_id());
+        let message = Message { publish, aliased_topic, epoch: self.epoch };
+        match qos {
+            QoS::AtMostOnce => self.events.push(Event::Message(message)),
+            QoS::AtLeastOnce => {
+                self.inbound.unacknowledged_qos1 += 1;
+                self.check_receive_maximum()?;
+                self.events.push(Event::Message(message));
+            }
+            QoS::ExactlyOnce => {
+                // A second PUBLISH with the identifier is the same message [MQTT-4.3.3-10].
+                if !self.inbound.qos2.contains_key(&packet_id) {
+                    let publish = message.publish.detach();
+                    let message = Message { publish, ..message };
+                    self.inbound.qos2.insert(packet_id, Receiving::Held(message));
+                    self.check_receive_maximum()?;
+                }
+                self.send_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_receive_maximum(&self) -> Result<(), PeerError> {
+        if self.inbound.unacknowledged() > usize::from(self.own.receive_maximum) {
+            return Err(PeerError::ReceiveMaximumExceeded);
+        }
+        Ok(())
+    }
+
+    fn handle_pubrel(&mut self, ack: Ack) {
+        let packet_id = ack.packet_id;
+        self.trace(|| Trace::ReceivedAck(AckKind::PubRel, packet_id));
+        let delivered = Receiving::Delivered { epoch: self.epoch };
+        match self.inbound.qos2.get_mut(&packet_id) {
+            Some(receiving @ Receiving::Held(_)) => {
+                if let Receiving::Held(mut message) = std::mem::replace(receiving, delivered) {
+                    message.epoch = self.epoch;
+                    self.events.push(Event::Message(message));
+                }
+            }
+            Some(Receiving::Delivered { epoch }) if *epoch == self.epoch => {}
+            Some(Receiving::Delivered { epoch }) if self.config.manual_ack => *epoch = self.epoch,
+            Some(Receiving::Delivered { .. }) => {
+                self.inbound.qos2.remove(&packet_id);
+                self.send_ack(AckKind::PubComp, packet_id, ReasonCode::SUCCESS);
+            }
+            None => {
+                let reason = self.unknown_id_reason();
+                self.send_ack(AckKind::PubComp, packet_id, reason);
+            }
+        }
+    }
+
+    fn unknown_id_reason(&self) -> ReasonCode {
+        match self.config.version {
+            Version::V5 => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+            Version::V31 | Version::V311 => ReasonCode::SUCCESS,
+        }
+    }
+
+    fn handle_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), PeerError> {
+        let Ack { packet_id, reason, properties } = ack;
+        self.trace(|| Trace::ReceivedAck(kind, packet_id));
+        let Some(IdUse::Publish(seq)) = self.ids.usage(packet_id) else {
+            if kind == AckKind::PubRec {
+                let reason = self.unknown_id_reason();
+                self.send_ack(AckKind::PubRel, packet_id, reason);
+            }
+            return Ok(());
+        };
+        match self.ledger.handle_ack(kind, seq, reason)? {
+            Some(ticket) => self.finish(ticket, reason, properties),
+            None => self.send_ack(AckKind::PubRel, packet_id, ReasonCode::SUCCESS),
+        }
+        Ok(())
+    }
+
+    fn handle_request_answer(
+        &mut self,
+        subscribed: bool,
+        packet_id: u16,
+        reasons: Bytes,
+        properties: Properties,
+    ) -> Result<(), PeerError> {
+        let filters = match (self.ids.usage(packet_id), subscribed) {
+            (Some(IdUse::Subscribe(filters)), true) => filters,
+            (Some(IdUse::Unsubscribe(filters)), false) => filters,
+            _ => return Ok(()),
+        };
+        let has_reasons = subscribed || self.config.version == Version::V5;
+        if has_reasons && reasons.len() != filters {
+            return Err(PeerError::Protocol("one reason code per filter is due"));
+        }
+        self.ids.release(packet_id);
+        self.events.push(if subscribed {
+            Event::SubAck { packet_id, reasons, properties }
+        } else {
+            Event::UnsubAck { packet_id, reasons, properties }
+        });
+        Ok(())
+    }
+}

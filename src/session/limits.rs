@@ -1,0 +1,96 @@
+//! What both sides allow each other on the current connection.
+
+use crate::codec::{Properties, PropertyId, PropertyValue, QoS, ReasonCode};
+
+use super::error::LocalError;
+
+/// Packets above this are refused before they are buffered unless CONNECT announced another bound.
+pub(super) const DEFAULT_MAXIMUM_PACKET_SIZE: usize = 268_435_460;
+
+/// Limits the server announced in CONNACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    pub receive_maximum: u16,
+    pub maximum_qos: QoS,
+    pub retain_available: bool,
+    pub maximum_packet_size: usize,
+    pub topic_alias_maximum: u16,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            receive_maximum: u16::MAX,
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
+            maximum_packet_size: usize::MAX,
+            topic_alias_maximum: u16::MAX,
+        }
+    }
+}
+
+impl ServerLimits {
+    /// Absent properties stand for their defaults [MQTT-3.2.2.3].
+    pub fn from_connack(properties: &Properties) -> Self {
+        Self {
+            receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
+            maximum_qos: properties
+                .maximum_qos()
+                .and_then(|qos| QoS::try_from(qos).ok())
+                .unwrap_or(QoS::ExactlyOnce),
+            retain_available: properties.retain_available().unwrap_or(true),
+            maximum_packet_size: properties
+                .maximum_packet_size()
+                .map_or(usize::MAX, |size| size as usize),
+            topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
+        }
+    }
+
+    /// Whether a PUBLISH of these traits may go to this server
+    /// [MQTT-3.2.2-11], [MQTT-3.2.2-14], [MQTT-3.2.2-15].
+    pub fn admit(&self, qos: QoS, retain: bool, size: usize) -> Result<(), LocalError> {
+        if qos > self.maximum_qos {
+            Err(LocalError::QosNotSupported)
+        } else if retain && !self.retain_available {
+            Err(LocalError::RetainNotSupported)
+        } else if size > self.maximum_packet_size {
+            Err(LocalError::PacketTooLarge)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl LocalError {
+    /// The reason code that a server would have answered with.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::QosNotSupported => ReasonCode::QOS_NOT_SUPPORTED,
+            Self::RetainNotSupported => ReasonCode::RETAIN_NOT_SUPPORTED,
+            Self::PacketTooLarge => ReasonCode::PACKET_TOO_LARGE,
+            Self::QueueFull => ReasonCode::QUOTA_EXCEEDED,
+            Self::NotConnected | Self::NoPacketIdentifier => ReasonCode::UNSPECIFIED_ERROR,
+        }
+    }
+}
+
+/// Limits this client announced in CONNECT; the server must keep them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientLimits {
+    pub receive_maximum: u16,
+    pub topic_alias_maximum: u16,
+    pub maximum_packet_size: usize,
+}
+
+impl ClientLimits {
+    pub(super) fn from_connect(properties: &Properties) -> Self {
+        Self {
+            receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
+            topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
+            maximum_packet_size: match properties.find(PropertyId::MaximumPacketSize) {
+                Some(PropertyValue::FourByte(size)) => size as usize,
+                _ => DEFAULT_MAXIMUM_PACKET_SIZE,
+            },
+        }
+    }
+}

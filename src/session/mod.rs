@@ -1,0 +1,398 @@
+//! The client's state machine: packets and time in, packets and events out.
+//!
+//! Nothing here knows sockets, threads, clocks or Python. A driver feeds received bytes to
+//! [`Session::handle_input`], takes encoded packets with [`Session::take_output`], reports progress
+//! with [`Session::handle_written`], asks [`Session::poll_timeout`] when to call
+//! [`Session::handle_timeout`], and moves [`Session::drain_events`] to the application.
+//! A session outlives its connections; each [`Session::connect`] starts the next one.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod event;
+mod ids;
+mod inbound;
+mod keep_alive;
+mod ledger;
+mod limits;
+mod outbound;
+mod outbox;
+mod ticket;
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+
+use crate::codec::{
+    Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version,
+};
+
+pub use config::{ConnectOptions, SessionConfig};
+pub use error::{LocalError, PeerError};
+pub use event::{Closed, Event, Message, Trace};
+pub use limits::ServerLimits;
+pub use outbound::{Outgoing, Receipt, RefusedPublish, SubscriptionRequest, RequestError};
+pub use outbox::Handover;
+pub use ticket::Ticket;
+
+use ids::PacketIds;
+use inbound::Inbound;
+use keep_alive::{Due, KeepAlive};
+use ledger::Ledger;
+use limits::ClientLimits;
+use outbox::Outbox;
+
+/// A closing connection may take this long without progress to get rid of its last bytes.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the current connection stands.
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    AwaitConnAck {
+        deadline: Instant,
+    },
+    Online,
+    /// The last packet is in the out-buffer; the connection ends when it is written.
+    Draining {
+        closed: Closed,
+        deadline: Instant,
+    },
+    /// Nothing more is to be written or read.
+    Ended {
+        closed: Closed,
+    },
+}
+
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    phase: Phase,
+    epoch: u32,
+    out: Outbox,
+    ids: PacketIds,
+    ledger: Ledger,
+    inbound: Inbound,
+    partial: BytesMut,
+    events: Vec<Event>,
+    keep_alive: Option<KeepAlive>,
+    server: ServerLimits,
+    own: ClientLimits,
+    clean_start: bool,
+    assigned_client_id: Option<ByteString>,
+    /// DISCONNECT that waits for CONNACK, so that the messages accepted before it go first.
+    deferred_disconnect: Option<(ReasonCode, Properties)>,
+}
+
+impl Session {
+    pub fn new(config: SessionConfig) -> Self {
+        Self {
+            config,
+            phase: Phase::Idle,
+            epoch: 0,
+            out: Outbox::default(),
+            ids: PacketIds::default(),
+            ledger: Ledger::default(),
+            inbound: Inbound::default(),
+            partial: BytesMut::new(),
+            events: Vec::new(),
+            keep_alive: None,
+            server: ServerLimits::default(),
+            own: ClientLimits::from_connect(&Properties::default()),
+            clean_start: true,
+            assigned_client_id: None,
+            deferred_disconnect: None,
+        }
+    }
+
+    pub fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// Settings for what comes next; the version only changes between connections.
+    pub fn config_mut(&mut self) -> &mut SessionConfig {
+        &mut self.config
+    }
+
+    /// Running number of the current or last connection.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether CONNACK came and the connection still stands.
+    pub fn is_online(&self) -> bool {
+        matches!(self.phase, Phase::Online)
+    }
+
+    /// Whether a disconnect is under way.
+    pub fn is_disconnecting(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. }) || self.deferred_disconnect.is_some()
+    }
+
+    /// Whether packets can be sent.
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Online | Phase::AwaitConnAck { .. })
+            && self.deferred_disconnect.is_none()
+    }
+
+    /// The identifier the server chose for a client that named none [MQTT-3.2.2-16].
+    pub fn assigned_client_id(&self) -> Option<&ByteString> {
+        self.assigned_client_id.as_ref()
+    }
+
+    /// The limits of the server of the current or last connection.
+    pub fn server_limits(&self) -> &ServerLimits {
+        &self.server
+    }
+
+    /// QoS > 0 messages that are not finished.
+    pub fn unfinished(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// QoS > 0 messages sent on this connection that are not finished.
+    pub fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
+    }
+
+    /// Bytes encoded and not yet taken by the transport.
+    pub fn unsent(&self) -> usize {
+        self.out.unsent()
+    }
+
+    /// The packet identifier handed out last.
+    pub fn last_packet_id(&self) -> u16 {
+        self.ids.last()
+    }
+
+    /// What became of a QoS 0 message, by the mark in its [`Receipt`].
+    pub fn handover(&self, mark: u64) -> Handover {
+        self.out.handover(mark)
+    }
+
+    /// Starts a connection: the transport stands, CONNECT goes out first [MQTT-3.1.0-1].
+    pub fn connect(&mut self, options: &ConnectOptions, now: Instant) -> Result<u32, EncodeError> {
+        self.reset_connection();
+        let client_id = match &self.assigned_client_id {
+            Some(assigned) if options.client_id.is_empty() => assigned.clone(),
+            _ => options.client_id.clone(),
+        };
+        self.send(&Packet::Connect(Box::new(Connect {
+            client_id,
+            clean_start: options.clean_start,
+            keep_alive: options.keep_alive,
+            username: options.username.clone(),
+            password: options.password.clone(),
+            will: options.will.clone(),
+            properties: options.properties.clone(),
+            bridge: options.bridge,
+        })))?;
+        self.own = ClientLimits::from_connect(&options.properties);
+        self.server = ServerLimits::default();
+        self.clean_start = options.clean_start;
+        self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
+        self.phase = Phase::AwaitConnAck { deadline: now + options.connack_timeout };
+        self.epoch = self.epoch.wrapping_add(1);
+        Ok(self.epoch)
+    }
+
+    /// Forgets the identifier the server had assigned and all messages not finished.
+    pub fn reset(&mut self) {
+        let config = self.config.clone();
+        let epoch = self.epoch;
+        *self = Self::new(config);
+        self.epoch = epoch;
+    }
+
+    fn reset_connection(&mut self) {
+        self.out.clear();
+        self.partial = BytesMut::new();
+        self.inbound.handle_connection_end();
+        self.ids.release_requests();
+        self.ledger.rewind();
+        self.deferred_disconnect = None;
+        self.phase = Phase::Idle;
+    }
+
+    /// Ends the connection after what was accepted so far; false when there is none.
+    pub fn disconnect(&mut self, reason: ReasonCode, properties: Properties, now: Instant) -> bool {
+        match self.phase {
+            Phase::AwaitConnAck { .. } if self.ledger.len() > 0 => {
+                self.deferred_disconnect.get_or_insert((reason, properties));
+                true
+            }
+            Phase::AwaitConnAck { .. } | Phase::Online => {
+                self.drain_with(reason, properties, Closed::Requested, now);
+                true
+            }
+            Phase::Draining { .. } => true,
+            Phase::Idle | Phase::Ended { .. } => false,
+        }
+    }
+
+    fn drain_with(
+        &mut self,
+        reason: ReasonCode,
+        properties: Properties,
+        closed: Closed,
+        now: Instant,
+    ) {
+        let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
+        self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
+    }
+
+    /// Ends the connection because of the server; MQTT 5.0 says why [MQTT-4.13.1-1].
+    fn fail(&mut self, error: PeerError, now: Instant) {
+        let reason = error.reason_code();
+        let closed = Closed::Protocol(error);
+        if self.config.version == Version::V5 {
+            self.drain_with(reason, Properties::default(), closed, now);
+        } else {
+            self.phase = Phase::Ended { closed };
+        }
+    }
+
+    fn send(&mut self, packet: &Packet) -> Result<(), EncodeError> {
+        let before = self.out.bytes.len();
+        if let Err(error) = packet.encode(self.config.version, &mut self.out.bytes) {
+            self.out.bytes.truncate(before);
+            return Err(error);
+        }
+        self.out.appended(before);
+        Ok(())
+    }
+
+    /// Swaps the encoded packets for the driver's empty buffer.
+    pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
+        debug_assert!(buffer.is_empty());
+        std::mem::swap(&mut self.out.bytes, buffer);
+    }
+
+    /// Whether encoded packets wait to be taken.
+    pub fn has_output(&self) -> bool {
+        !self.out.bytes.is_empty()
+    }
+
+    /// Encoded packets, for a direct write; [`Self::handle_sent_directly`] tells how far it got.
+    pub fn output(&self) -> &[u8] {
+        &self.out.bytes
+    }
+
+    /// Removes what a direct write took from the front of the output.
+    pub fn handle_sent_directly(&mut self, count: usize, now: Instant) {
+        self.out.bytes.drain(..count);
+        self.handle_written(count, now);
+    }
+
+    /// The transport took `count` bytes more of the output.
+    pub fn handle_written(&mut self, count: usize, now: Instant) {
+        let mut sent = Vec::new();
+        let report = self.config.report_published;
+        self.out.handle_written(count, |packet_id| {
+            if report {
+                sent.push(packet_id);
+            }
+        });
+        if !sent.is_empty() {
+            let through = self.out.first_mark();
+            self.events.push(Event::Sent { packet_ids: sent.into_boxed_slice(), through });
+        }
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.handle_sent(now);
+        }
+        if let Phase::Draining { deadline, .. } = &mut self.phase {
+            *deadline = now + DRAIN_TIMEOUT;
+        }
+    }
+
+    /// Whether the driver has to close the transport now and call [`Self::handle_closed`].
+    pub fn wants_close(&self) -> bool {
+        match self.phase {
+            Phase::Draining { .. } => self.out.unsent() == 0,
+            Phase::Ended { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The transport is closed; `error` is what it said, if it was not the session's wish.
+    pub fn handle_closed(&mut self, error: Option<&str>) {
+        let closed = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle => return,
+            Phase::Draining { closed, .. } | Phase::Ended { closed } => closed,
+            Phase::AwaitConnAck { .. } | Phase::Online if self.deferred_disconnect.is_some() => {
+                Closed::Requested
+            }
+            Phase::AwaitConnAck { .. } | Phase::Online => {
+                Closed::Lost(error.unwrap_or("the server closed the connection").into())
+            }
+        };
+        self.reset_connection();
+        self.events.push(Event::Closed(closed));
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::AwaitConnAck { deadline } | Phase::Draining { deadline, .. } => Some(*deadline),
+            Phase::Online => self.keep_alive.as_ref().and_then(KeepAlive::deadline),
+            Phase::Idle | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Time has passed. `reading` is false while the driver leaves received bytes alone because
+    /// the application does not take its events.
+    pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
+        match &mut self.phase {
+            Phase::AwaitConnAck { deadline } if now >= *deadline => {
+                self.phase = Phase::Ended { closed: Closed::ConnAckTimeout };
+            }
+            Phase::Draining { deadline, closed } if now >= *deadline => {
+                self.phase = Phase::Ended { closed: closed.clone() };
+            }
+            Phase::Online => {
+                let due = self.keep_alive.as_mut().map_or(Due::Nothing, |k| k.due(now, reading));
+                match due {
+                    Due::Nothing => {}
+                    Due::Ping => {
+                        let _ = self.send(&Packet::PingReq);
+                        self.trace(|| Trace::SentPingReq);
+                    }
+                    Due::Dead => self.phase = Phase::Ended { closed: Closed::KeepAlive },
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn trace(&mut self, what: impl FnOnce() -> Trace) {
+        if self.config.trace {
+            self.events.push(Event::Trace(what()));
+        }
+    }
+
+    /// Moves out what happened since the last call.
+    pub fn drain_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
+    }
+
+    /// Whether events wait for [`Self::drain_events`].
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Unacknowledged QoS 2 messages received and not released, for inspection.
+    pub fn held_messages(&self) -> impl Iterator<Item = &Message> {
+        self.inbound.held()
+    }
+
+    /// Packets of unfinished messages, oldest first, taken out of the session for good.
+    pub fn drop_unfinished(&mut self) -> Vec<(std::sync::Arc<Ticket>, Bytes)> {
+        let dropped = self.ledger.drain();
+        for (ticket, _) in &dropped {
+            self.ids.release(ticket.packet_id());
+        }
+        dropped
+    }
+}

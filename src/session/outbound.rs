@@ -1,0 +1,248 @@
+//! Requests of the application: publish, subscribe, unsubscribe, acknowledge.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::codec::{
+    AckKind, EncodeError, Packet, Properties, PublishParts, QoS, ReasonCode, Subscribe,
+    SubscriptionOptions, Unsubscribe, encode_ack, encode_publish, publish_size,
+};
+
+use super::error::LocalError;
+use super::event::{Event, Trace};
+use super::ids::IdUse;
+use super::ledger::{Dispatch, set_dup};
+use super::ticket::Ticket;
+use super::{Phase, Session};
+
+/// An application message on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: QoS,
+    pub retain: bool,
+    /// The encoded property list without its length; empty in MQTT 3.x.
+    pub properties: &'a [u8],
+}
+
+/// How an accepted message can be followed.
+#[derive(Clone, Debug)]
+pub enum Receipt {
+    /// QoS 0: ask [`Session::handover`] for the mark.
+    Buffered { packet_id: u16, mark: u64 },
+    /// QoS 1 or 2: the ticket tells.
+    Tracked { ticket: Arc<Ticket> },
+}
+
+/// A message that was not accepted, with the identifier it used up.
+#[derive(Clone, Debug)]
+pub struct RefusedPublish {
+    pub packet_id: u16,
+    pub error: LocalError,
+}
+
+/// What SUBSCRIBE or UNSUBSCRIBE asks for.
+#[derive(Clone, Debug)]
+pub enum SubscriptionRequest {
+    Subscribe(Vec<(ByteString, SubscriptionOptions)>),
+    Unsubscribe(Vec<ByteString>),
+}
+
+impl Session {
+    /// Accepts a message. QoS > 0 is queued when there is no connection; QoS 0 is refused then.
+    /// The caller has checked that the packet is not larger than MQTT allows.
+    pub fn publish(&mut self, message: &Outgoing<'_>) -> Result<Receipt, RefusedPublish> {
+        let refused = |error, packet_id| Err(RefusedPublish { packet_id, error });
+        let mut parts = PublishParts {
+            dup: false,
+            qos: message.qos,
+            retain: message.retain,
+            topic: message.topic,
+            packet_id: 0,
+            properties: message.properties,
+            payload: message.payload,
+        };
+        if self.is_online()
+            && let Err(error) = self.server.admit(
+                message.qos,
+                message.retain,
+                publish_size(self.config.version, &parts),
+            )
+        {
+            return refused(error, self.ids.next().unwrap_or(0));
+        }
+        if message.qos == QoS::AtMostOnce {
+            let packet_id = self.ids.next().unwrap_or(0);
+            if !self.is_open() {
+                return refused(LocalError::NotConnected, packet_id);
+            }
+            let before = self.out.bytes.len();
+            if encode_publish(&mut self.out.bytes, self.config.version, &parts).is_err() {
+                return refused(LocalError::PacketTooLarge, packet_id);
+            }
+            self.out.appended(before);
+            let mark = self.out.mark(packet_id);
+            return Ok(Receipt::Buffered { packet_id, mark });
+        }
+        if self.config.max_queued != 0 && self.ledger.len() >= self.config.max_queued {
+            return refused(LocalError::QueueFull, self.ids.next().unwrap_or(0));
+        }
+        // The ledger writes the identifier in when it has one.
+        parts.packet_id = 1;
+        let size = publish_size(self.config.version, &parts);
+        let mut packet = Vec::with_capacity(size);
+        if encode_publish(&mut packet, self.config.version, &parts).is_err() {
+            return refused(LocalError::PacketTooLarge, 0);
+        }
+        let id_at = 1 + length_field_size(&packet) + 2 + message.topic.len();
+        let ticket =
+            self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at as u32, message.qos);
+        self.pump();
+        Ok(Receipt::Tracked { ticket })
+    }
+
+    /// The most QoS > 0 messages that may be unacknowledged now [MQTT-3.3.4-7].
+    fn quota(&self) -> usize {
+        let own = match self.config.max_inflight {
+            0 => u16::MAX,
+            own => own,
+        };
+        usize::from(own.min(self.server.receive_maximum))
+    }
+
+    /// Sends what the quota allows.
+    pub(super) fn pump(&mut self) {
+        if !matches!(self.phase, Phase::Online) {
+            return;
+        }
+        let quota = self.quota();
+        let version = self.config.version;
+        loop {
+            let before = self.out.bytes.len();
+            let mut refused = None;
+            let mut traced = None;
+            let (out, server, trace) = (&mut self.out.bytes, &self.server, self.config.trace);
+            let sent = self.ledger.dispatch(quota, &mut self.ids, |dispatch| match dispatch {
+                Dispatch::Publish { packet, resend } => {
+                    let (qos, retain) = traits_of(packet);
+                    if let Err(error) = server.admit(qos, retain, packet.len()) {
+                        refused = Some(error);
+                        return;
+                    }
+                    out.extend_from_slice(packet);
+                    if resend && let Some(first) = out.get_mut(before) {
+                        set_dup(first);
+                        if trace {
+                            let packet = bytes::Bytes::copy_from_slice(packet);
+                            traced = Some(Trace::SentPublish { packet });
+                        }
+                    }
+                }
+                Dispatch::Release { packet_id } => {
+                    encode_ack(out, version, AckKind::PubRel, packet_id, ReasonCode::SUCCESS, &[]);
+                    traced = Some(Trace::SentAck(AckKind::PubRel, packet_id));
+                }
+            });
+            if !sent {
+                return;
+            }
+            self.out.appended(before);
+            if let Some(traced) = traced {
+                self.trace(|| traced);
+            }
+            if let Some(error) = refused
+                && let Some(ticket) = self.ledger.withdraw_last()
+            {
+                self.finish(ticket, error.reason_code(), Properties::default());
+            }
+        }
+    }
+
+    /// A message came to its end: frees its identifier and tells the application.
+    pub(super) fn finish(&mut self, ticket: Arc<Ticket>, reason: ReasonCode, properties: Properties) {
+        let packet_id = ticket.packet_id();
+        self.ids.release(packet_id);
+        ticket.settle(reason, self.config.report_published);
+        if self.config.report_published {
+            self.events.push(Event::Acked { ticket, packet_id, reason, properties });
+        }
+    }
+
+    /// Sends SUBSCRIBE or UNSUBSCRIBE; the packet identifier names the answer.
+    pub fn request(
+        &mut self,
+        request: SubscriptionRequest,
+        properties: Properties,
+    ) -> Result<u16, RequestError> {
+        if !self.is_open() {
+            return Err(LocalError::NotConnected.into());
+        }
+        let usage = match &request {
+            SubscriptionRequest::Subscribe(filters) => IdUse::Subscribe(filters.len()),
+            SubscriptionRequest::Unsubscribe(filters) => IdUse::Unsubscribe(filters.len()),
+        };
+        let packet_id = self.ids.reserve(usage).ok_or(LocalError::NoPacketIdentifier)?;
+        let packet = match request {
+            SubscriptionRequest::Subscribe(filters) => {
+                Packet::Subscribe(Subscribe { packet_id, properties, filters })
+            }
+            SubscriptionRequest::Unsubscribe(filters) => {
+                Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters })
+            }
+        };
+        let before = self.out.bytes.len();
+        if let Err(error) = self.send(&packet) {
+            self.ids.release(packet_id);
+            return Err(error.into());
+        }
+        let size = self.out.bytes.len() - before;
+        if size > self.server.maximum_packet_size {
+            self.out.withdraw(size);
+            self.ids.release(packet_id);
+            return Err(LocalError::PacketTooLarge.into());
+        }
+        Ok(packet_id)
+    }
+
+    /// Acknowledges a received message: PUBACK for QoS 1, PUBCOMP for QoS 2.
+    /// `epoch` names the connection it came by; on any other the server has to send it again.
+    pub fn acknowledge(&mut self, packet_id: u16, qos: QoS, epoch: u32) {
+        if epoch != self.epoch || !matches!(self.phase, Phase::Online) {
+            return;
+        }
+        let kind = match qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => AckKind::PubAck,
+            QoS::ExactlyOnce => AckKind::PubComp,
+        };
+        self.inbound.handle_acknowledged(packet_id, qos);
+        self.send_ack(kind, packet_id, ReasonCode::SUCCESS);
+    }
+
+    pub(super) fn send_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
+        let before = self.out.bytes.len();
+        encode_ack(&mut self.out.bytes, self.config.version, kind, packet_id, reason, &[]);
+        self.out.appended(before);
+        self.trace(|| Trace::SentAck(kind, packet_id));
+    }
+}
+
+/// Why SUBSCRIBE or UNSUBSCRIBE was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+fn traits_of(packet: &[u8]) -> (QoS, bool) {
+    let first = packet.first().copied().unwrap_or(0);
+    (QoS::try_from((first >> 1) & 3).unwrap_or(QoS::AtLeastOnce), first & 1 != 0)
+}
+
+fn length_field_size(packet: &[u8]) -> usize {
+    1 + packet.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count()
+}
