@@ -81,8 +81,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A mosquitto for one test that restarts it; keeps its sessions."""
-    with Mosquitto(tmp_path / "mosquitto", persistence=True) as running:
+    """A mosquitto for one test that restarts it; keeps its sessions.
+
+    Without a limit of messages in flight: with one, mosquitto 2.0.11 miscounts after a restart and now and then refuses
+    a message (PUBACK 0x97), which a test for loss would take for one.
+    """
+    with Mosquitto(tmp_path / "mosquitto", persistence=True, max_inflight=0) as running:
         yield running
 
 
