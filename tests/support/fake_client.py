@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pytest
+from oxmqtt import client
 from oxmqtt.packettypes import PacketTypes
 from oxmqtt.reasoncodes import ReasonCode
 
@@ -59,7 +60,6 @@ class FakeClient:
 
 def install(monkeypatch: pytest.MonkeyPatch) -> type[FakeClient]:
     """Put a fresh kind of FakeClient in the place of ``oxmqtt.client.Client``."""
-    client = pytest.importorskip("oxmqtt.client")
 
     class Installed(FakeClient):
         made: ClassVar[list[FakeClient]] = []
