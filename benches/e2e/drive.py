@@ -1,0 +1,178 @@
+"""One run: starts the processes of a client and a scenario, reads the clocks, makes the numbers."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from adapters import Client
+from processes import ClientProcess, LineProcess, Message, Mosquitto, Peer, RunFailed
+from scenarios import Scenario
+
+#: Unacknowledged messages on their way: of a publisher, and towards a receiver.
+PUBLISH_WINDOW = 100
+RECEIVE_WINDOW = 500
+START = 30.0
+LONG = 150.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for all runs."""
+
+    broker: Mosquitto | None
+    echo_seconds: float = 1.5
+    clients: int = 1000
+    imports: int = 5
+
+
+def run_once(client: Client, scenario: Scenario, n: int, setting: Setting) -> Message:
+    """The numbers of one run, or `RunFailed`."""
+    if scenario.through_broker and setting.broker is None:
+        raise RunFailed("no mosquitto in PATH")
+    with ExitStack() as processes:
+        return DRIVES[scenario.drive](client, scenario, n, setting, processes)
+
+
+def start(
+    client: Client, scenario: Scenario, port: int, processes: ExitStack, **options: Any
+) -> LineProcess:
+    options = {
+        "port": port,
+        "protocol": scenario.protocol,
+        "qos": scenario.qos,
+        "size": scenario.size,
+        **options,
+    }
+    return processes.enter_context(ClientProcess(client.name, scenario.drive, options))
+
+
+def end(process: LineProcess, n: int) -> Message:
+    """Lets the client finish: CPU seconds and memory."""
+    process.nudge()
+    usage = process.hear_about("end", START)
+    return {
+        "cpu": usage["cpu"],
+        "cpu_per_million": usage["cpu"] / max(n, 1) * 1e6,
+        "rss_kib": usage["rss_kib"],
+    }
+
+
+def drive_publish(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    options = {"n": n, "window": PUBLISH_WINDOW}
+    if scenario.threads:
+        options["threads"] = scenario.threads
+    if setting.broker and scenario.through_broker:
+        # A broker does not say when it has everything; the client asks it with a SUBSCRIBE.
+        process = start(client, scenario, setting.broker.port, processes, barrier=1, **options)
+        done = process.hear_about("published", LONG)
+        finished, duplicates = done["t1"], 0
+    else:
+        sink = processes.enter_context(Peer("sink", count=n))
+        process = start(client, scenario, sink.port, processes, **options)
+        done = process.hear_about("published", LONG)
+        report = sink.hear(LONG)
+        finished, duplicates = max(done["t1"], report["last_ns"]), report["duplicates"]
+    seconds = (finished - done["t0"]) / 1e9
+    return {"rate": n / seconds, "secs": seconds, "duplicates": duplicates, **end(process, n)}
+
+
+def drive_receive(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    flood = {
+        "count": n,
+        "size": scenario.size,
+        "qos": scenario.qos,
+        "rate": scenario.rate,
+        "window": RECEIVE_WINDOW,
+    }
+    options = {"n": n, "window": PUBLISH_WINDOW, "filters": scenario.filters}
+    if scenario.drive == "busy":
+        options["busy"] = 1
+    if setting.broker and scenario.through_broker:
+        process = start(client, scenario, setting.broker.port, processes, **options)
+        process.hear_about("subscribed", START)
+        address = f"127.0.0.1:{setting.broker.port}"
+        peer = processes.enter_context(Peer("load", broker=address, **flood))
+    else:
+        peer = processes.enter_context(Peer("source", topics=scenario.filters, **flood))
+        process = start(client, scenario, peer.port, processes, **options)
+        process.hear_about("subscribed", START)
+    done = process.hear_about("received", LONG)
+    peer.nudge()
+    report = peer.hear(START)
+    got = done["got"]
+    if not got:
+        raise RunFailed("no message arrived")
+    seconds = (done["t1"] - report["first_ns"]) / 1e9
+    result = {"rate": got / seconds, "secs": seconds, "got": got / n, **end(process, got)}
+    if "busy" in done:
+        result["busy"] = done["busy"]
+    return result
+
+
+def drive_echo(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    assert setting.broker
+    options = {"window": PUBLISH_WINDOW, "seconds": setting.echo_seconds}
+    process = start(client, scenario, setting.broker.port, processes, **options)
+    done = process.hear_about("echoed", LONG)
+    return {"p50_us": done["p50_ns"] / 1e3, "p99_us": done["p99_ns"] / 1e3, "samples": done["n"]}
+
+
+def drive_unacked(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    sink = processes.enter_context(Peer("sink", no_ack=True))
+    process = start(client, scenario, sink.port, processes, n=n)
+    done = process.hear_about("held", LONG)
+    return {"accepted": done["accepted"], "grown_mb": done["grown_kib"] / 1024}
+
+
+def drive_clients(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    sink = processes.enter_context(Peer("sink"))
+    process = start(client, scenario, sink.port, processes, clients=setting.clients)
+    done = process.hear_about("opened", LONG + setting.clients / 50)
+    if not done["clients"]:
+        raise RunFailed(done["error"])
+    return {key: done[key] for key in ("clients", "kib_each", "threads", "secs", "error")}
+
+
+def drive_import(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    code = (
+        "import time; start = time.perf_counter()\n"
+        f"import {client.module}\n"
+        "print(time.perf_counter() - start)"
+    )
+    command = [sys.executable, "-c", code]
+    seconds = []
+    for _ in range(setting.imports):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise RunFailed(done.stderr.strip()[-200:])
+        seconds.append(float(done.stdout))
+    return {"ms": statistics.median(seconds) * 1e3}
+
+
+DRIVES = {
+    "publish": drive_publish,
+    "threads": drive_publish,
+    "receive": drive_receive,
+    "busy": drive_receive,
+    "echo": drive_echo,
+    "unacked": drive_unacked,
+    "clients": drive_clients,
+    "import": drive_import,
+}
