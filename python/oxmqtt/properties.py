@@ -36,7 +36,6 @@ _ATTRIBUTES = {
     name.replace(" ", ""): (ident, packets, multiple)
     for ident, name, _kind, packets, multiple in _native.PROPERTIES
 }
-_ATTRIBUTE_OF = {entry[0]: (name, entry[2]) for name, entry in _ATTRIBUTES.items()}
 # The values that setting an attribute refuses (clauses 3.1.2.11, 3.3.2.3, 3.8.2.1).
 _RANGES = {
     "ReceiveMaximum": (1, 65_535),
@@ -223,8 +222,10 @@ class Properties:
 
     def _present(self) -> list[tuple[str, Any]]:
         """The properties that are set, with their values, in the table's order."""
-        values = self.__dict__
-        return [(name, values[name]) for name in _ATTRIBUTES if name in values]
+        present = [item for item in self.__dict__.items() if item[0] in _ATTRIBUTES]
+        if len(present) > 1:
+            present.sort(key=lambda item: _ATTRIBUTES[item[0]][0])
+        return present
 
     def __str__(self) -> str:
         return "[" + ", ".join(f"{name} : {value}" for name, value in self._present()) + "]"
@@ -253,14 +254,7 @@ class Properties:
         ``ValueError``, ``TypeError``, ``IndexError``, ``UnicodeEncodeError``.  ``MQTTException``
         for those that fit it and that the server would have to refuse.
         """
-        items: list[tuple[int, Any]] = []
-        for name, value in self._present():
-            ident, _packets, multiple = _ATTRIBUTES[name]
-            if multiple:
-                items.extend((ident, one) for one in value)
-            else:
-                items.append((ident, value))
-        return _native.encode_properties(self.packetType, items)
+        return _native.encode_properties(self.packetType, self.__dict__)
 
     def unpack(self, buffer: bytes | bytearray) -> tuple[Properties, int]:
         """Replace all properties by those that ``buffer`` starts with.
@@ -271,16 +265,8 @@ class Properties:
         no property is set.
         """
         self.clear()
-        items, consumed = _native.decode_properties(self.packetType, buffer)
-        values = self.__dict__
-        for ident, value in items:
-            # The codec has checked them: no need to go through __setattr__ again.
-            name, multiple = _ATTRIBUTE_OF[ident]
-            if multiple:
-                values.setdefault(name, []).append(value)
-            else:
-                values[name] = value
-        return self, consumed
+        # The codec checks them: no need to go through __setattr__ one by one.
+        return self, _native.decode_properties(self.packetType, buffer, self.__dict__)
 
     def writeProperty(self, identifier: int, type: int, value: Any) -> bytes:
         """One property: its identifier and ``value`` encoded as ``types[type]``."""

@@ -6,10 +6,13 @@
 
 mod values;
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use rustc_hash::FxHashMap;
 
 use self::values::{bytes_of, kind_number, kind_of, parse_varint, put_varint};
 use crate::codec::{
@@ -20,9 +23,6 @@ use crate::topic;
 
 pyo3::import_exception!(oxmqtt.exception, MQTTException);
 pyo3::import_exception!(oxmqtt.exception, MalformedPacket);
-
-/// Decoded properties: identifiers with values.
-type Items<'py> = Vec<(u8, Bound<'py, PyAny>)>;
 
 /// The packet type that stands for the properties of a will.
 const WILL: u8 = 99;
@@ -57,41 +57,53 @@ pub(super) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(topic_matches_sub, m)?)
 }
 
-/// The properties of a packet as it carries them: their length, then each `(identifier, value)`.
+/// The properties of a packet as it carries them: their length, then each, by identifier.
+///
+/// `attributes` maps names without spaces to values; of what may occur more than once the value is a
+/// sequence. Other names are passed over, so that an object's `__dict__` serves.
 #[pyfunction]
-#[pyo3(signature = (packet_type, items, /))]
+#[pyo3(signature = (packet_type, attributes, /))]
 fn encode_properties<'py>(
     packet_type: &Bound<'py, PyAny>,
-    items: &Bound<'py, PyAny>,
+    attributes: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let py = items.py();
-    let mut builder = None;
-    for item in items.try_iter()? {
-        let (id, value): (u32, Bound<'py, PyAny>) = item?.extract()?;
-        let id = PropertyId::from_id(id).ok_or_else(|| {
-            MQTTException::new_err(format!("no property has the identifier {id}"))
-        })?;
-        let builder = match &mut builder {
-            Some(builder) => builder,
-            None => builder.insert(PropertiesBuilder::new(context(packet_type)?)),
-        };
-        values::push(builder, id, &value)?;
+    let mut present = Vec::new();
+    attributes.locked_for_each(|name, value| {
+        present.extend(property(&name).map(|id| (id, value)));
+        Ok(())
+    })?;
+    if present.is_empty() {
+        return Ok(PyBytes::new(attributes.py(), &[0]));
     }
-    let properties = builder.map(PropertiesBuilder::build).unwrap_or_default();
+    present.sort_unstable_by_key(|(id, _)| *id);
+    let mut builder = PropertiesBuilder::new(context(packet_type)?);
+    for (id, value) in present {
+        if id.row().multiple {
+            for one in value.try_iter()? {
+                values::push(&mut builder, id, &one?)?;
+            }
+        } else {
+            values::push(&mut builder, id, &value)?;
+        }
+    }
+    let properties = builder.build();
     let list = properties.as_bytes();
     let mut encoded = Vec::with_capacity(list.len() + 4);
     put_varint(&mut encoded, list.len());
     encoded.extend_from_slice(list);
-    Ok(PyBytes::new(py, &encoded))
+    Ok(PyBytes::new(attributes.py(), &encoded))
 }
 
-/// The properties at the front of a buffer as `(identifier, value)`, and the bytes they took.
+/// Adds the properties at the front of a buffer to `attributes`; returns the bytes they took.
+///
+/// On an error `attributes` stays as it was.
 #[pyfunction]
-#[pyo3(signature = (packet_type, buffer, /))]
-fn decode_properties<'py>(
-    packet_type: &Bound<'py, PyAny>,
-    buffer: &Bound<'py, PyAny>,
-) -> PyResult<(Items<'py>, usize)> {
+#[pyo3(signature = (packet_type, buffer, attributes, /))]
+fn decode_properties(
+    packet_type: &Bound<'_, PyAny>,
+    buffer: &Bound<'_, PyAny>,
+    attributes: &Bound<'_, PyDict>,
+) -> PyResult<usize> {
     let py = buffer.py();
     let buffer = bytes_of(buffer)?;
     let (len, start) = parse_varint(&buffer)?;
@@ -100,15 +112,23 @@ fn decode_properties<'py>(
         .get(start..end)
         .ok_or_else(|| MalformedPacket::new_err("Not enough data to decode the properties"))?;
     if list.is_empty() {
-        return Ok((Vec::new(), end));
+        return Ok(end);
     }
     let list = Bytes::copy_from_slice(list);
     let properties =
         Properties::decode(context(packet_type)?, &list, &list).map_err(decode_error)?;
-    let items = properties
-        .iter()
-        .map(|(id, value)| Ok((id as u8, values::into_py(py, value)?)));
-    Ok((items.collect::<PyResult<_>>()?, end))
+    for (id, value) in &properties {
+        let name = PyString::intern(py, id.name());
+        let value = values::into_py(py, value)?;
+        if !id.row().multiple {
+            attributes.set_item(name, value)?;
+        } else if let Some(earlier) = attributes.get_item(&name)? {
+            earlier.cast::<PyList>()?.append(value)?;
+        } else {
+            attributes.set_item(name, [value])?;
+        }
+    }
+    Ok(end)
 }
 
 /// A value of one kind (its number in `PROPERTIES`) as it stands in a packet.
@@ -215,6 +235,19 @@ fn context(packet_type: &Bound<'_, PyAny>) -> PyResult<PropertyContext> {
     found.ok_or_else(|| {
         MQTTException::new_err(format!("no packet type has the number {packet_type}"))
     })
+}
+
+/// The property that an attribute of `Properties` is.
+fn property(name: &Bound<'_, PyAny>) -> Option<PropertyId> {
+    static BY_NAME: LazyLock<FxHashMap<&str, PropertyId>> = LazyLock::new(|| {
+        let ids = PROPERTIES
+            .iter()
+            .filter_map(|row| PropertyId::from_id(row.id.into()));
+        ids.map(|id| (id.name(), id)).collect()
+    });
+    BY_NAME
+        .get(name.cast::<PyString>().ok()?.to_str().ok()?)
+        .copied()
 }
 
 /// The packet types of a set as the numbers of `PacketTypes`.
