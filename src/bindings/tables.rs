@@ -67,11 +67,12 @@ fn encode_properties<'py>(
     packet_type: &Bound<'py, PyAny>,
     attributes: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    // A copy of the items: another thread may set one meanwhile.
     let mut present = Vec::new();
-    attributes.locked_for_each(|name, value| {
+    for item in attributes.items() {
+        let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
         present.extend(property(&name).map(|id| (id, value)));
-        Ok(())
-    })?;
+    }
     if present.is_empty() {
         return Ok(PyBytes::new(attributes.py(), &[0]));
     }
