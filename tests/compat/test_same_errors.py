@@ -332,6 +332,8 @@ def outcome(mqtt: ModuleType, version: int, call: Call) -> Any:
             return ("returns", normal(call(mqtt, client)))
     except Exception as error:
         return ("raises", type(error).__name__, str(error))
+    finally:
+        clients.dispose(client)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.clients import dispose
 from support.mosquitto import Mosquitto
 
 from . import connection_programs  # noqa: F401  (registers its programs)
@@ -38,9 +39,7 @@ def streams(mqtt: ModuleType, broker: Mosquitto, name: str, version: int, api: i
             PROGRAMS[name].run(stage)
     finally:
         for client in stage.closing:
-            client.on_disconnect = client.on_log = None
-            client.disconnect()
-            client.loop_stop()
+            dispose(client)
     return stage.trace.streams()
 
 

@@ -152,7 +152,7 @@ def test_message_info_connected(
             outcome(lambda: info.wait_for_publish(1)),
             outcome(info.wait_for_publish),
         ]
-        client.disconnect()
+        clients.dispose(client)
         return results
 
     assert result(mqtt) == result(paho)
@@ -167,7 +167,7 @@ def test_wait_for_publish_times_out_silently(
         drive(client, client.is_connected, "CONNACK")
         info = client.publish("a", "x", 1)
         results = [outcome(lambda: info.wait_for_publish(0.05)), outcome(info.is_published)]
-        client.disconnect()
+        clients.dispose(client)
         return results
 
     assert result(mqtt) == result(paho)

@@ -6,6 +6,7 @@ import warnings
 from types import ModuleType
 
 import pytest
+from support.clients import dispose
 from support.packets import NAMES, Packet
 from support.peer import ScriptedPeer
 
@@ -29,8 +30,7 @@ def transcript(mqtt: ModuleType, name: str, version: int) -> list[str]:
             peer.finish()
         finally:
             for client in wire.closing:
-                client.on_disconnect = None
-                client.disconnect()
+                dispose(client)
         return [
             f"{number}: {line(packet)}"
             for number, connection in enumerate(peer.connections)

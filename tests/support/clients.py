@@ -33,6 +33,25 @@ def make(
         )
 
 
+def dispose(client: Any) -> None:
+    """End a client in any state, without waiting for acknowledgements that may never come."""
+    client.on_disconnect = client.on_log = None
+    client.disconnect()
+    if type(client).__mro__[-2].__module__.startswith("paho"):
+        sock = client.socket()
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        client._out_messages.clear()
+        client.loop_stop()
+        # or the garbage collector finds its socket pair in the middle of another test
+        client._reset_sockets()
+    else:
+        client.loop_stop()
+
+
 def properties(mqtt: ModuleType, kind: str, **values: Any) -> Any:
     """`Properties` for a packet type ("CONNECT", "PUBLISH", "WILLMESSAGE" ...)."""
     made = mqtt.Properties(getattr(mqtt.PacketTypes, kind))
@@ -83,18 +102,7 @@ class Watched:
         return [bytes(message.payload) for message in self.messages]
 
     def close(self) -> None:
-        client = self.client
-        client.on_disconnect = None
-        client.disconnect()
-        sock = client.socket()
-        if sock is not None and self.mqtt.__name__.startswith("paho"):
-            # paho's loop_stop() waits for acknowledgements that may never come
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            getattr(client, "_out_messages", {}).clear()
-        client.loop_stop()
+        dispose(self.client)
 
     def __enter__(self) -> Watched:
         return self

@@ -42,13 +42,11 @@ class Mosquitto:
         persistence: bool = False,
         unix_path: str | None = None,
         extra: tuple[str, ...] = (),
-        max_inflight: int = 100,
     ) -> None:
         self.directory = Path(directory)
         self.persistence = persistence
         self.unix_path = unix_path
         self.extra = extra
-        self.max_inflight = max_inflight
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -128,7 +126,7 @@ class Mosquitto:
             "allow_anonymous true",
             # Without this the default queue of 1,000 drops silently and spoils every count.
             "max_queued_messages 0",
-            f"max_inflight_messages {self.max_inflight}",
+            "max_inflight_messages 100",
             "log_dest stderr",
             "sys_interval 0",
             f"persistence {'true' if self.persistence else 'false'}",

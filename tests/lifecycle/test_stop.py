@@ -1,0 +1,148 @@
+"""loop_stop() is bounded in every state, and the loop can be started again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support import clients, packets
+from support.clients import Watched
+from support.mosquitto import Mosquitto, free_port
+from support.peer import ScriptedPeer
+from support.waiting import eventually, finishes
+
+#: design.md section 8; the machine that runs the tests may be busy
+BOUND = 0.2
+SLACK = 0.3
+
+
+def stop_in_time(client: Any) -> None:
+    started = time.monotonic()
+    finishes(client.loop_stop, 5, "loop_stop()")
+    assert time.monotonic() - started < BOUND + SLACK
+
+
+@pytest.mark.better_than_paho("paho looks once a second")
+def test_idle(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    with Watched(mqtt, "idle") as watched:
+        watched.client.connect(peer.host, peer.port)
+        watched.client.loop_start()
+        peer.accept().accept_client()
+        watched.connects.wait_count(1)
+        stop_in_time(watched.client)
+
+
+@pytest.mark.better_than_paho("paho waits for the acknowledgement (#608)")
+@pytest.mark.parametrize("qos", [1, 2])
+def test_unacknowledged(mqtt: ModuleType, peer: ScriptedPeer, qos: int) -> None:
+    with Watched(mqtt, "unacked") as watched:
+        watched.client.connect(peer.host, peer.port)
+        watched.client.loop_start()
+        connection = peer.accept()
+        connection.accept_client()
+        watched.connects.wait_count(1)
+        watched.client.publish("a", "b", qos)
+        connection.expect(packets.PUBLISH)
+        stop_in_time(watched.client)
+
+
+@pytest.mark.better_than_paho("paho looks once a second")
+def test_no_connack(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    with Watched(mqtt, "noconnack") as watched:
+        watched.client.connect(peer.host, peer.port)
+        watched.client.loop_start()
+        peer.accept().expect(packets.CONNECT)
+        stop_in_time(watched.client)
+
+
+@pytest.mark.better_than_paho("paho looks once a second")
+def test_waiting_to_reconnect(mqtt: ModuleType) -> None:
+    client = clients.make(mqtt, "nobody")
+    failed = threading.Event()
+    client.on_connect_fail = lambda *_: failed.set()
+    client.reconnect_delay_set(30, 60)
+    client.connect_async("127.0.0.1", free_port())
+    client.loop_start()
+    assert failed.wait(10)
+    stop_in_time(client)
+
+
+@pytest.mark.better_than_paho("paho waits until all is written")
+def test_peer_that_does_not_read(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    """The socket is full and more is waiting."""
+    with Watched(mqtt, "full") as watched:
+        watched.client.connect(peer.host, peer.port)
+        watched.client.loop_start()
+        peer.accept().accept_client()
+        watched.connects.wait_count(1)
+        for _ in range(3):
+            watched.client.publish("a", b"x" * (4 << 20), 0)
+        stop_in_time(watched.client)
+
+
+def test_from_a_callback(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """loop_stop() on the loop's own thread returns; the thread ends after the callback."""
+    client = clients.make(mqtt, "self")
+    results: list[Any] = []
+    client.on_connect = lambda *_: results.append(client.loop_stop())
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    eventually(lambda: results, "the result", 5)
+    assert results == [mqtt.MQTT_ERR_SUCCESS]
+    eventually(
+        lambda: client._thread is None or not client._thread.is_alive(), "the end of the thread", 5
+    )
+    client.disconnect()
+
+
+def test_while_a_callback_runs(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    """It waits for the callback, as paho does: after loop_stop() no callback runs."""
+    with Watched(mqtt, "busy") as watched:
+        entered, leave, left = threading.Event(), threading.Event(), threading.Event()
+
+        def on_message(*_: Any) -> None:
+            entered.set()
+            leave.wait(10)
+            left.set()
+
+        watched.client.on_message = on_message
+        watched.client.connect(peer.host, peer.port)
+        watched.client.loop_start()
+        connection = peer.accept()
+        connection.accept_client()
+        watched.connects.wait_count(1)
+        connection.send(packets.publish(packets.V311, "a", b"x"))
+        assert entered.wait(10)
+        threading.Timer(0.1, leave.set).start()
+        finishes(watched.client.loop_stop, 5, "loop_stop()")
+        assert left.is_set()
+
+
+def test_stop_does_not_disconnect_and_start_goes_on(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """The connection stays; a second loop_start() takes it up again."""
+    with Watched(mqtt, "again") as watched:
+        watched.start(broker)
+        watched.subscribe("again", 1)
+        for round_number in range(3):
+            assert watched.client.loop_stop() == mqtt.MQTT_ERR_SUCCESS
+            assert watched.client.loop_stop() == mqtt.MQTT_ERR_INVAL
+            assert watched.client.is_connected()
+            assert watched.client.loop_start() == mqtt.MQTT_ERR_SUCCESS
+            assert watched.client.loop_start() == mqtt.MQTT_ERR_INVAL
+            watched.client.publish("again", str(round_number), 1)
+            watched.messages.wait_count(round_number + 1)
+        assert len(watched.connects) == 1 and len(watched.disconnects) == 0
+
+
+@pytest.mark.better_than_paho("after loop_stop() paho's loop_forever() runs one pass (#383)")
+def test_loop_forever_after_loop_stop(mqtt: ModuleType, broker: Mosquitto) -> None:
+    with Watched(mqtt, "then-forever") as watched:
+        watched.start(broker)
+        watched.client.loop_stop()
+        watched.client.on_publish = lambda *_: watched.client.disconnect()
+        watched.client.publish("a", "b", 1)
+        finishes(watched.client.loop_forever, 10, "loop_forever()")
+        assert not watched.client.is_connected()
