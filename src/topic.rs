@@ -39,21 +39,26 @@ fn has_valid_length(topic: &str) -> bool {
 /// the last level an ordinary level. A `$share` prefix is not taken off.
 pub fn matches(filter: &str, topic: &str) -> bool {
     let reserved = topic.starts_with('$');
-    let mut topic_levels = topic.split('/');
-    let mut filter_levels = filter.split('/').peekable();
+    let mut topic_levels = levels(topic);
+    let mut filter_levels = levels(filter).peekable();
     let mut first = true;
     while let Some(wanted) = filter_levels.next() {
         let wildcards = !(reserved && first);
-        if wanted == "#" && filter_levels.peek().is_none() && wildcards {
+        if wanted == b"#" && filter_levels.peek().is_none() && wildcards {
             return true;
         }
         match topic_levels.next() {
-            Some(level) if level == wanted || (wanted == "+" && wildcards) => {}
+            Some(level) if level == wanted || (wanted == b"+" && wildcards) => {}
             _ => return false,
         }
         first = false;
     }
     topic_levels.next().is_none()
+}
+
+/// The levels of a topic, as bytes: quicker to take apart than text, and `/` is one byte in UTF-8.
+fn levels(topic: &str) -> impl Iterator<Item = &[u8]> {
+    topic.as_bytes().split(|&byte| byte == b'/')
 }
 
 /// The parts of a shared subscription.

@@ -132,8 +132,9 @@ impl ClientBase {
             ),
         };
         if shared.trace.load(Ordering::Relaxed) {
-            let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties);
-            slf.call_method1(intern!(py, "_log_publish"), (traits, payload_bytes.len()))?;
+            let size = payload_bytes.len();
+            let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
+            slf.call_method1(intern!(py, "_log_publish"), traits)?;
         }
         Ok(info)
     }

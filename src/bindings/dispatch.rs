@@ -97,8 +97,8 @@ impl<'py> Dispatcher<'_, 'py> {
         let core = &self.engine.shared.core;
         match event {
             Event::Message(message) => self.deliver(&message)?,
-            Event::Acked { ticket, packet_id, reason, properties } => {
-                let result = self.published(packet_id, reason.0, &properties);
+            Event::Acked { ticket, packet_id, kind, reason, properties } => {
+                let result = self.published(packet_id, kind, reason.0, &properties);
                 core.mark_reported(&ticket);
                 result?;
             }
@@ -213,9 +213,16 @@ impl<'py> Dispatcher<'_, 'py> {
         Ok(found)
     }
 
-    fn published(&self, packet_id: u16, reason: u8, properties: &Properties) -> PyResult<()> {
+    fn published(
+        &self,
+        packet_id: u16,
+        kind: AckKind,
+        reason: u8,
+        properties: &Properties,
+    ) -> PyResult<()> {
         let py = self.client.py();
-        let arguments = (packet_id, reason, to_python(py, properties));
+        let packet_type = kind.packet_type() as u8;
+        let arguments = (packet_id, packet_type, reason, to_python(py, properties));
         self.client.call_method1(intern!(py, "_handle_published"), arguments)?;
         Ok(())
     }
@@ -223,7 +230,7 @@ impl<'py> Dispatcher<'_, 'py> {
     fn sent(&self, packet_ids: &[u16], through: u64) -> PyResult<()> {
         let core = &self.engine.shared.core;
         for (index, packet_id) in packet_ids.iter().enumerate() {
-            let result = self.published(*packet_id, 0, &Properties::default());
+            let result = self.published(*packet_id, AckKind::PubAck, 0, &Properties::default());
             let rest = packet_ids.get(index + 1..).unwrap_or_default();
             core.mark_handed_over(through - rest.len() as u64);
             if result.is_err() && !rest.is_empty() {

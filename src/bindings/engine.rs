@@ -212,6 +212,16 @@ impl Engine {
         self.core().abandon();
     }
 
+    /// Cuts the connection, as if the network had.
+    fn abort(&self) {
+        self.core().abort();
+    }
+
+    /// A duplicate of the connected socket's descriptor, which the caller owns.
+    fn duplicate_socket(&self) -> Option<u64> {
+        self.core().duplicate_socket().map(into_descriptor)
+    }
+
     /// Sends DISCONNECT behind everything accepted so far; false when there is no connection.
     #[pyo3(signature = (reason, properties))]
     fn disconnect(&self, reason: u8, properties: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -329,6 +339,11 @@ impl Engine {
     }
 
     #[getter]
+    fn looping(&self) -> bool {
+        self.shared.looping.load(Ordering::Relaxed)
+    }
+
+    #[getter]
     fn in_callback(&self) -> bool {
         self.shared.in_callback()
     }
@@ -372,6 +387,18 @@ fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
     Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
+}
+
+#[cfg(unix)]
+fn into_descriptor(socket: socket2::Socket) -> u64 {
+    use std::os::fd::IntoRawFd;
+    socket.into_raw_fd() as u64
+}
+
+#[cfg(windows)]
+fn into_descriptor(socket: socket2::Socket) -> u64 {
+    use std::os::windows::io::IntoRawSocket;
+    socket.into_raw_socket()
 }
 
 /// Waits until all clients have written what they have, at most `timeout` seconds.

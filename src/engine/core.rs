@@ -129,6 +129,7 @@ impl Core {
         let mut state = self.lock();
         state.session.handle_closed(None);
         state.session.drain_events();
+        self.inbox.forget_connection();
         let epoch = state.session.connect(options, Instant::now())?;
         state.link = Some(Link {
             epoch,
@@ -149,9 +150,26 @@ impl Core {
         state.link = None;
         state.session.handle_closed(None);
         state.session.drain_events();
+        self.inbox.forget_connection();
         drop(state);
         self.io_waker.wake();
         self.notify_progress();
+    }
+
+    /// Cuts the connection, as if the transport had failed.
+    pub fn abort(&self) {
+        let mut state = self.lock();
+        state.link = None;
+        state.session.handle_closed(Some("closed by the application"));
+        self.inbox.push_all(state.session.drain_events());
+        drop(state);
+        self.io_waker.wake();
+        self.notify_progress();
+    }
+
+    /// A duplicate of the connected socket, while there is one.
+    pub fn duplicate_socket(&self) -> Option<socket2::Socket> {
+        self.lock().link.as_ref()?.writer.duplicate().ok()
     }
 
     pub fn publish(&self, message: &Outgoing<'_>) -> PublishOutcome {
@@ -189,6 +207,9 @@ impl Core {
     /// knows already.
     fn send_output(&self, mut state: MutexGuard<'_, State>) {
         let State { session, link, credits } = &mut *state;
+        if session.has_events() {
+            self.inbox.push_all(session.drain_events());
+        }
         let Some(link) = link else { return };
         if link.task_writes || !(session.has_output() || session.wants_close()) {
             return;

@@ -102,6 +102,21 @@ impl Inbox {
         lock(&self.front).push_front(event);
     }
 
+    /// Drops what tells of a connection that was given up; messages and outcomes stay.
+    pub(super) fn forget_connection(&self) {
+        let mut front = lock(&self.front);
+        let mut back = lock(&self.back);
+        let mut dropped = 0;
+        for queue in [&mut *front, &mut back.events] {
+            queue.retain(|event| {
+                let keep = !event.is_of_connection();
+                dropped += if keep { 0 } else { event.weight() };
+                keep
+            });
+        }
+        self.weight.fetch_sub(dropped, Ordering::Relaxed);
+    }
+
     /// Events that wait, wherever they are.
     pub fn len(&self) -> usize {
         let front = lock(&self.front).len();

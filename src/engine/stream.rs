@@ -86,6 +86,14 @@ impl Writer {
         }
     }
 
+    pub(super) fn duplicate(&self) -> io::Result<socket2::Socket> {
+        match self {
+            Self::Tcp(half) => socket2::SockRef::from(half.as_ref()).try_clone(),
+            #[cfg(unix)]
+            Self::Unix(half) => socket2::SockRef::from(half.as_ref()).try_clone(),
+        }
+    }
+
     pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(half) => half.as_ref().poll_write_ready(cx),

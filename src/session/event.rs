@@ -15,7 +15,13 @@ pub enum Event {
     ConnAck { session_present: bool, reason: ReasonCode, properties: Properties },
     Message(Message),
     /// A QoS > 0 publish came to its end; `ticket` holds how.
-    Acked { ticket: Arc<Ticket>, packet_id: u16, reason: ReasonCode, properties: Properties },
+    Acked {
+        ticket: Arc<Ticket>,
+        packet_id: u16,
+        kind: AckKind,
+        reason: ReasonCode,
+        properties: Properties,
+    },
     /// QoS 0 publishes were handed to the transport: their identifiers in order, and the mark
     /// behind the last.
     Sent { packet_ids: Box<[u16]>, through: u64 },
@@ -28,6 +34,14 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether the event means nothing once its connection was given up.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::ConnAck { .. } | Self::SubAck { .. } | Self::UnsubAck { .. } | Self::Closed(_)
+        )
+    }
+
     /// Bytes that the event keeps in memory while it waits.
     pub fn weight(&self) -> usize {
         let held = match self {

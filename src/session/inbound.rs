@@ -322,7 +322,7 @@ impl Session {
             return Ok(());
         };
         match self.ledger.handle_ack(kind, seq, reason)? {
-            Some(ticket) => self.finish(ticket, reason, properties),
+            Some(ticket) => self.finish(ticket, kind, reason, properties),
             None => self.send_ack(AckKind::PubRel, packet_id, ReasonCode::SUCCESS),
         }
         Ok(())

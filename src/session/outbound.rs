@@ -155,18 +155,25 @@ impl Session {
             if let Some(error) = refused
                 && let Some(ticket) = self.ledger.withdraw_last()
             {
-                self.finish(ticket, error.reason_code(), Properties::default());
+                let kind = AckKind::PubAck;
+                self.finish(ticket, kind, error.reason_code(), Properties::default());
             }
         }
     }
 
     /// A message came to its end: frees its identifier and tells the application.
-    pub(super) fn finish(&mut self, ticket: Arc<Ticket>, reason: ReasonCode, properties: Properties) {
+    pub(super) fn finish(
+        &mut self,
+        ticket: Arc<Ticket>,
+        kind: AckKind,
+        reason: ReasonCode,
+        properties: Properties,
+    ) {
         let packet_id = ticket.packet_id();
         self.ids.release(packet_id);
         ticket.settle(reason, self.config.report_published);
         if self.config.report_published {
-            self.events.push(Event::Acked { ticket, packet_id, reason, properties });
+            self.events.push(Event::Acked { ticket, packet_id, kind, reason, properties });
         }
     }
 

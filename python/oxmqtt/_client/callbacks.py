@@ -1,0 +1,237 @@
+"""The callbacks of a client: properties, decorators, and callbacks per topic filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from .state import ClientState
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES = (
+    "on_log",
+    "on_pre_connect",
+    "on_connect",
+    "on_connect_fail",
+    "on_subscribe",
+    "on_message",
+    "on_publish",
+    "on_unsubscribe",
+    "on_disconnect",
+    "on_socket_open",
+    "on_socket_close",
+    "on_socket_register_write",
+    "on_socket_unregister_write",
+)
+
+
+def _slot(name: str, doc: str) -> Any:
+    """A property that keeps its callback in the attribute ``_<name>``, where programs look for it."""
+    attribute = "_" + name
+
+    def assign(self: Callbacks, func: Callable[..., Any] | None) -> None:
+        setattr(self, attribute, func)
+        self._observe_callbacks()
+
+    return property(attrgetter(attribute), assign, doc=doc)
+
+
+class Callbacks(ClientState):
+    """Callbacks run on the thread that runs the loop, one at a time, with no lock held.
+
+    They are looked up when they are called, so a subclass may define them as methods.
+    ``userdata`` is what the constructor or :meth:`user_data_set` got.
+    """
+
+    def _init_callbacks(self) -> None:
+        for name in NAMES:
+            setattr(self, "_" + name, None)
+        self._observe_callbacks()
+
+    def _observe_callbacks(self) -> None:
+        """Tells the engine which events have a listener."""
+        self._engine.configure(
+            trace=self.on_log is not None or self._logger is not None,
+            report_published=self.on_publish is not None,
+            event_driven=self.on_socket_register_write is not None,
+        )
+
+    on_log = _slot(
+        "on_log",
+        """``on_log(client, userdata, level, buf)``: a line of the client's log.
+
+        ``level`` is one of ``MQTT_LOG_*``, ``buf`` the text. Its exceptions are swallowed.""",
+    )
+    on_pre_connect = _slot(
+        "on_pre_connect",
+        """``on_pre_connect(client, userdata)``: before each dialling, so credentials can change.""",
+    )
+    on_connect = _slot(
+        "on_connect",
+        """CONNACK came (OASIS MQTT 5.0, clause 3.2).
+
+        Version 2: ``on_connect(client, userdata, connect_flags, reason_code, properties)`` with a
+        :class:`ConnectFlags`, a :class:`ReasonCode` (failure if the broker refused) and properties.
+        Version 1: ``on_connect(client, userdata, flags, rc)`` with a dict and the return code for
+        MQTT 3.x, and ``(client, userdata, flags, reason_code, properties)`` for MQTT 5.0.""",
+    )
+    on_connect_fail = _slot(
+        "on_connect_fail",
+        """``on_connect_fail(client, userdata)``: the loop could not reach the broker.""",
+    )
+    on_subscribe = _slot(
+        "on_subscribe",
+        """SUBACK came (clause 3.9).
+
+        Version 2: ``on_subscribe(client, userdata, mid, reason_code_list, properties)``, one reason
+        code per filter. Version 1 with MQTT 3.x: ``(client, userdata, mid, granted_qos)``, a tuple
+        of the granted QoS, 128 for a failure.""",
+    )
+    on_message = _slot(
+        "on_message",
+        """``on_message(client, userdata, message)``: a message that no filter callback took.""",
+    )
+    on_publish = _slot(
+        "on_publish",
+        """A publish is through (clauses 4.3.1 to 4.3.3).
+
+        Version 2: ``on_publish(client, userdata, mid, reason_code, properties)``; a failure code
+        means that the broker refused the message. Version 1: ``(client, userdata, mid)``.""",
+    )
+    on_unsubscribe = _slot(
+        "on_unsubscribe",
+        """UNSUBACK came (clause 3.11).
+
+        Version 2: ``on_unsubscribe(client, userdata, mid, reason_code_list, properties)``; the list
+        is empty for MQTT 3.x. Version 1: ``(client, userdata, mid)``, and for MQTT 5.0
+        ``(client, userdata, mid, properties, reason_codes)`` with a bare code for a single filter.""",
+    )
+    on_disconnect = _slot(
+        "on_disconnect",
+        """The connection ended, by either side.
+
+        Version 2: ``on_disconnect(client, userdata, disconnect_flags, reason_code, properties)``.
+        Version 1: ``(client, userdata, rc)``, and for MQTT 5.0
+        ``(client, userdata, reason_code, properties)``.""",
+    )
+    on_socket_open = _slot(
+        "on_socket_open",
+        """``on_socket_open(client, userdata, sock)``: watch ``sock`` for reading in an external loop.""",
+    )
+    on_socket_close = _slot(
+        "on_socket_close",
+        """``on_socket_close(client, userdata, sock)``: stop watching ``sock``; it is about to close.""",
+    )
+    on_socket_register_write = _slot(
+        "on_socket_register_write",
+        """``on_socket_register_write(client, userdata, sock)``: paho waits for writing here.
+
+        The engine writes by itself, so this is never called. A client that has it is driven by an
+        event loop: its :meth:`publish` never waits for the connection.""",
+    )
+    on_socket_unregister_write = _slot(
+        "on_socket_unregister_write",
+        """``on_socket_unregister_write(client, userdata, sock)``: the counterpart, never called.""",
+    )
+
+    def _decorator(self, name: str) -> Callable[[F], F]:
+        def decorate(func: F) -> F:
+            setattr(self, name, func)
+            return func
+
+        return decorate
+
+    def log_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_log`."""
+        return self._decorator("on_log")
+
+    def pre_connect_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_pre_connect`."""
+        return self._decorator("on_pre_connect")
+
+    def connect_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_connect`."""
+        return self._decorator("on_connect")
+
+    def connect_fail_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_connect_fail`."""
+        return self._decorator("on_connect_fail")
+
+    def subscribe_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_subscribe`."""
+        return self._decorator("on_subscribe")
+
+    def message_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_message`."""
+        return self._decorator("on_message")
+
+    def publish_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_publish`."""
+        return self._decorator("on_publish")
+
+    def unsubscribe_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_unsubscribe`."""
+        return self._decorator("on_unsubscribe")
+
+    def disconnect_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_disconnect`."""
+        return self._decorator("on_disconnect")
+
+    def socket_open_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_socket_open`."""
+        return self._decorator("on_socket_open")
+
+    def socket_close_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_socket_close`."""
+        return self._decorator("on_socket_close")
+
+    def socket_register_write_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_socket_register_write`."""
+        return self._decorator("on_socket_register_write")
+
+    def socket_unregister_write_callback(self) -> Callable[[F], F]:
+        """Decorator that sets :attr:`on_socket_unregister_write`."""
+        return self._decorator("on_socket_unregister_write")
+
+    def message_callback_add(self, sub: str, callback: Callable[..., None]) -> None:
+        """Registers a callback for the messages that match a topic filter.
+
+        All callbacks whose filters match are called; :attr:`on_message` gets what matches none.
+        A filter has one callback: a second one replaces it.
+
+        :raises ValueError: ``sub`` or ``callback`` is None.
+        """
+        if callback is None or sub is None:
+            raise ValueError("sub and callback must both be defined.")
+        self._on_message_filtered[sub] = callback
+
+    def message_callback_remove(self, sub: str) -> None:
+        """Removes the callback of a topic filter, if there is one.
+
+        :raises ValueError: ``sub`` is None.
+        """
+        if sub is None:
+            raise ValueError("sub must defined.")
+        try:
+            del self._on_message_filtered[sub]
+        except KeyError:
+            pass
+
+    def topic_callback(self, sub: str) -> Callable[[F], F]:
+        """Decorator form of :meth:`message_callback_add`."""
+
+        def decorate(func: F) -> F:
+            self.message_callback_add(sub, func)
+            return func
+
+        return decorate
+
+    def user_data_set(self, userdata: Any) -> None:
+        """Sets the ``userdata`` that callbacks get."""
+        self._userdata = userdata
+
+    def user_data_get(self) -> Any:
+        """The ``userdata`` that callbacks get."""
+        return self._userdata

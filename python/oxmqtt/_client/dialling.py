@@ -1,0 +1,249 @@
+"""From the options to a connection: dialling, CONNECT, and the way back.
+
+Python dials, so each exception is exactly Python's; the connected socket then goes to the engine.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from typing import Any
+
+from ..enums import (
+    LogLevel,
+    MQTTErrorCode,
+    PahoClientMode,
+    _ConnectionState,
+)
+from ..properties import Properties
+from ..reasoncodes import ReasonCode
+from .codes import _base62
+from .log import connect_line
+from .sockets import ConnectionSocket
+from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
+
+
+def random_client_id() -> bytes:
+    """A client identifier for servers that want one (MQTT 3.1 and some of 3.1.1)."""
+    return _base62(uuid.uuid4().int, padding=22).encode("utf8")
+
+
+class Dialling(ClientState):
+    """``connect`` and its relatives. They raise what Python's sockets raise."""
+
+    def connect(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Connects to a broker and sends CONNECT; the answer comes with the loop.
+
+        :param host: name or address, or the path of a unix socket.
+        :param keepalive: seconds; 0 for none.
+        :param bind_address: local address to connect from, with ``bind_port``.
+        :param clean_start: MQTT 5.0: whether the broker forgets the session (clause 3.1.2.4);
+            ``MQTT_CLEAN_START_FIRST_ONLY`` for the first connection only.
+        :param properties: MQTT 5.0 properties of the CONNECT.
+        :raises ConnectionRefusedError: nobody listens there.
+        :raises socket.gaierror: the name is unknown.
+        :raises TimeoutError: no answer within :attr:`connect_timeout`.
+        :raises ValueError: an argument is not valid.
+        """
+        if self._v5:
+            self._mqttv5_first_connect = True
+        elif clean_start != MQTT_CLEAN_START_FIRST_ONLY:
+            raise ValueError("Clean start only applies to MQTT V5")
+        elif properties:
+            raise ValueError("Properties only apply to MQTT V5")
+        arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        self._set_target(*arguments, state=_ConnectionState.MQTT_CS_CONNECTING)
+        return self.reconnect()
+
+    def connect_async(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> None:
+        """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
+        arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        self._set_target(*arguments, state=_ConnectionState.MQTT_CS_CONNECT_ASYNC)
+        self._engine.interrupt()
+
+    def _set_target(
+        self,
+        host: str,
+        port: int,
+        keepalive: int,
+        bind_address: str,
+        bind_port: int,
+        clean_start: bool | int,
+        properties: Properties | None,
+        *,
+        state: _ConnectionState,
+    ) -> None:
+        if bind_port < 0:
+            raise ValueError("Invalid bind port number.")
+        if not host:
+            raise ValueError("Invalid host.")
+        if port <= 0:
+            raise ValueError("Invalid port number.")
+        if keepalive < 0:
+            raise ValueError("Keepalive must be >=0.")
+        self._sock_close()
+        self._host = host
+        self._port = port
+        self._keepalive = keepalive
+        self._bind_address = bind_address
+        self._bind_port = bind_port
+        self._clean_start = clean_start
+        self._connect_properties = properties
+        self._state = state
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connects again to where :meth:`connect` went; works in callbacks too.
+
+        :raises ValueError: there was no :meth:`connect` or :meth:`connect_async`.
+        """
+        if len(self._host) == 0:
+            raise ValueError("Invalid host.")
+        if self._port <= 0:
+            raise ValueError("Invalid port number.")
+        self._dialling = True
+        try:
+            self._state = _ConnectionState.MQTT_CS_CONNECTING
+            self._sock_close()
+            self._call("on_pre_connect")
+            sock = ConnectionSocket(self._create_socket(), self._engine)
+            self._sock = sock
+            self._call("on_socket_open", sock)
+            self._send_connect(sock)
+        finally:
+            self._dialling = False
+            self._engine.interrupt()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _create_socket(self) -> socket.socket:
+        """Dials; the connected socket."""
+        if self._transport == "unix":
+            dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                dialled.settimeout(self._connect_timeout)
+                dialled.connect(self._host)
+            except BaseException:
+                dialled.close()
+                raise
+            return dialled
+        source = (self._bind_address, self._bind_port)
+        return socket.create_connection(
+            (self._host, self._port),
+            timeout=self._connect_timeout,
+            source_address=source if any(source) else None,
+        )
+
+    def _send_connect(self, sock: ConnectionSocket) -> None:
+        will: tuple[Any, ...] | None = None
+        if self._will:
+            will = (
+                self._will_topic.decode("utf-8"),
+                bytes(self._will_payload),
+                self._will_qos,
+                bool(self._will_retain),
+                self._will_properties if self._v5 else None,
+            )
+        clean = self._clean_flag()
+        has_password = self._username is not None and self._password is not None
+        if self._logger is not None or self.on_log is not None:
+            flags = (
+                int(self._username is not None),
+                int(has_password),
+                int(bool(self._will and self._will_retain)),
+                self._will_qos if self._will else 0,
+                int(self._will),
+                int(clean),
+                self._keepalive,
+            )
+            line, args = connect_line(flags, self._client_id, self._connect_properties, self._v5)
+            self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+        self._engine.configure(
+            version=int(self._protocol),
+            max_inflight=self._max_inflight_messages,
+            max_queued=self._max_queued_messages,
+        )
+        self._engine.connect(
+            sock._hand_over(),
+            unix=self._transport == "unix",
+            client_id=self._client_id,
+            clean_start=clean,
+            keep_alive=self._keepalive,
+            username=self._username,
+            password=self._password if has_password else None,
+            will=will,
+            properties=self._connect_properties if self._v5 else None,
+            bridge=self._client_mode == PahoClientMode.MQTT_BRIDGE,
+            connack_timeout=self._connect_timeout,
+        )
+
+    def _clean_flag(self) -> bool:
+        if not self._v5:
+            return bool(self._clean_session)
+        if self._clean_start == MQTT_CLEAN_START_FIRST_ONLY and self._clean_start is not True:
+            return self._mqttv5_first_connect
+        return bool(self._clean_start)
+
+    def _sock_close(self) -> None:
+        """Gives the connection up; ``on_socket_close`` comes first."""
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        try:
+            self._call("on_socket_close", sock)
+        finally:
+            self._engine.abandon()
+            sock._release()
+
+    def disconnect(
+        self,
+        reasoncode: ReasonCode | None = None,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Sends DISCONNECT behind everything published so far, and ends the connection.
+
+        The broker drops the will (OASIS MQTT 5.0, clause 3.14.4). Without a connection it only stops
+        reconnecting and returns ``MQTT_ERR_NO_CONN``.
+
+        :param reasoncode: MQTT 5.0: why; success when left out.
+        :param properties: MQTT 5.0 properties of the DISCONNECT.
+        """
+        if self._sock is None:
+            self._state = _ConnectionState.MQTT_CS_DISCONNECTED
+            self._engine.interrupt()
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        self._state = _ConnectionState.MQTT_CS_DISCONNECTING
+        if self._v5:
+            self._easy_log(
+                LogLevel.MQTT_LOG_DEBUG,
+                "Sending DISCONNECT reasonCode=%s properties=%s",
+                reasoncode,
+                properties,
+            )
+        else:
+            self._easy_log(LogLevel.MQTT_LOG_DEBUG, "Sending DISCONNECT")
+        reason = 0 if reasoncode is None or not self._v5 else reasoncode.value
+        self._engine.disconnect(reason, properties if self._v5 else None)
+        self._dispatch_without_loop()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the connection and it still stands."""
+        return self._engine.online
+

@@ -1,0 +1,277 @@
+"""The ways to run a client. Each is a way to drain its inbox; none moves a byte."""
+
+from __future__ import annotations
+
+import random
+import select
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
+from .events import Events
+
+#: Seconds that a stopping loop gives to what is on its way: acknowledgements, a disconnect.
+_STOP_GRACE = 0.15
+#: Seconds that disconnect() without a loop waits for the packet to leave.
+_DISCONNECT_GRACE = 1.0
+#: The longest wait: an interrupted or overridden loop looks at its flags this often.
+_LONGEST_WAIT = 1.0
+
+_SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
+_NO_CONN = MQTTErrorCode.MQTT_ERR_NO_CONN
+
+
+def _wait_readable(descriptor: int, timeout: float) -> None:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(timeout * 1000)
+    else:
+        select.select([descriptor], [], [], timeout)
+
+
+class Loops(Events):
+    """``loop_start`` for a thread, ``loop_forever`` for this one, ``loop`` for one round, and
+    ``loop_read`` with ``socket`` for a program's own event loop.
+
+    The engine connects, reads, writes and keeps the connection alive without any of them; they call
+    the callbacks.
+    """
+
+    def _wait(self, timeout: float) -> None:
+        """Waits for events, an interruption, or the time-out in seconds."""
+        _wait_readable(self._engine.descriptor(), timeout)
+
+    def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        """Waits up to ``timeout`` seconds for events and calls their callbacks.
+
+        :returns: ``MQTT_ERR_SUCCESS``, else why there is no connection any more. It does not
+            reconnect.
+        :raises ValueError: ``timeout`` is negative.
+        """
+        return self._loop(timeout)
+
+    def _loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        """One round of every loop; subclasses may put their own wait around it."""
+        if timeout < 0.0:
+            raise ValueError("Invalid timeout.")
+        if self._sock is None:
+            return _NO_CONN
+        self._wait(timeout)
+        return self._drain()
+
+    def _drain(self) -> MQTTErrorCode:
+        rc = self._engine.drain(self)
+        return MQTTErrorCode(rc) if rc else _SUCCESS
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Calls the callbacks of what arrived; for event loops that watch :meth:`socket`.
+
+        ``max_packets`` is accepted for compatibility and has no effect, as in paho.
+        """
+        return _NO_CONN if self._sock is None else self._drain()
+
+    def loop_write(self) -> MQTTErrorCode:
+        """Has nothing to do: the engine writes by itself."""
+        return _NO_CONN if self._sock is None else _SUCCESS
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """Has nothing to do: the engine keeps the connection alive by itself."""
+        return _NO_CONN if self._sock is None else _SUCCESS
+
+    def want_write(self) -> bool:
+        """Always False: an event loop never needs to watch for writing."""
+        return False
+
+    def socket(self) -> object:
+        """The connection's socket for event loops, or None.
+
+        It is readable when :meth:`loop_read` has something to do.
+        """
+        return self._sock
+
+    def _should_exit(self) -> bool:
+        return self._thread_terminate or self._state in (
+            _ConnectionState.MQTT_CS_DISCONNECTING,
+            _ConnectionState.MQTT_CS_DISCONNECTED,
+        )
+
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """Calls callbacks, and reconnects, until :meth:`disconnect` or :meth:`loop_stop`.
+
+        :param timeout: seconds; an upper bound of one wait.
+        :param retry_first_connection: after :meth:`connect_async`, keep trying.
+        :returns: the result code of the last round.
+        :raises OSError: the first connection failed and is not retried.
+        """
+        with self._looping():
+            return self._run(timeout, retry_first_connection)
+
+    @contextmanager
+    def _looping(self) -> Iterator[None]:
+        self._engine.configure(looping=True)
+        try:
+            yield
+        finally:
+            self._engine.configure(looping=False)
+
+    def _run(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
+        while True:
+            rc = self._run_connection(timeout, retry_first_connection)
+            if self._should_exit() or not self._reconnect_on_failure:
+                return rc
+            self._reconnect_wait()
+            if self._should_exit():
+                return rc
+            if self._state is not _ConnectionState.MQTT_CS_CONNECT_ASYNC and self._sock is None:
+                self._try_reconnect(retry=True)
+
+    def _run_connection(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
+        """Runs until the connection ends or the loop has to."""
+        while True:
+            if self._state is _ConnectionState.MQTT_CS_CONNECT_ASYNC:
+                if not self._try_reconnect(retry=retry_first_connection):
+                    self._reconnect_wait()
+                    if self._should_exit():
+                        return _NO_CONN
+                continue
+            if self._sock is None and self._dialled_elsewhere() and not self._should_exit():
+                self._wait(min(timeout, _LONGEST_WAIT))
+                self._drain()
+                continue
+            rc = self._loop(timeout)
+            if self._thread_terminate:
+                self._finish_stopping()
+                return MQTTErrorCode.MQTT_ERR_NOMEM
+            if rc != _SUCCESS and self._state is not _ConnectionState.MQTT_CS_CONNECT_ASYNC:
+                return rc
+
+    def _dialled_elsewhere(self) -> bool:
+        """No connection yet, but another thread is about to make one."""
+        return self._state is _ConnectionState.MQTT_CS_NEW or self._dialling
+
+    def _try_reconnect(self, retry: bool) -> bool:
+        """Reconnects; a failure goes to ``on_connect_fail`` and, without ``retry``, to the caller."""
+        try:
+            self.reconnect()
+        except OSError:
+            self._connect_failed()
+            if not retry:
+                raise
+            self._easy_log(LogLevel.MQTT_LOG_DEBUG, "Connection failed, retrying")
+            return False
+        return True
+
+    def _connect_failed(self) -> None:
+        callback = self.on_connect_fail
+        if callback is None:
+            return
+        try:
+            callback(self, self._userdata)
+        except Exception as error:
+            line = "Caught exception in on_connect_fail: %s"
+            self._easy_log(LogLevel.MQTT_LOG_ERR, line, error)
+
+    def _reconnect_wait(self) -> None:
+        """Waits before a reconnect: longer each time, unless the connection had lasted."""
+        delay = self._reconnect_delay
+        lasted = time.monotonic() - self._connected_at
+        if delay is None or (self._connected_at and lasted >= delay):
+            delay = self._reconnect_min_delay
+        else:
+            delay = min(delay * 2, self._reconnect_max_delay)
+        self._reconnect_delay = delay
+        self._connected_at = 0.0
+        # Clients that lost the same broker must not come back in step.
+        until = time.monotonic() + delay * random.uniform(0.5, 1.0)
+        while not self._should_exit() and self._sock is None:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._wait(min(left, _LONGEST_WAIT))
+            self._drain()
+
+    def _finish_stopping(self) -> None:
+        """Gives what is on its way a moment, so that its callbacks are not lost."""
+        until = time.monotonic() + _STOP_GRACE
+        while self._sock is not None and (
+            self._engine.unfinished
+            or self._engine.unsent
+            or self._state is _ConnectionState.MQTT_CS_DISCONNECTING
+        ):
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._wait(min(left, 0.02))
+            self._drain()
+        self._drain()
+
+    def _dispatch_without_loop(self) -> None:
+        """``disconnect()`` where no loop runs: its callbacks are called here, as paho does."""
+        if self._engine.in_callback or self._engine.looping or self.on_socket_register_write:
+            return
+        if self._thread is not None:
+            return
+        until = time.monotonic() + _DISCONNECT_GRACE
+        while self._sock is not None and self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._wait(left)
+            self._drain()
+
+    def loop_start(self) -> MQTTErrorCode:
+        """Runs the loop on a thread of its own until :meth:`loop_stop`.
+
+        An exception in a callback is reported to ``threading.excepthook``; the thread lives on.
+
+        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if the thread runs already.
+        """
+        if self._thread is not None:
+            return MQTTErrorCode.MQTT_ERR_INVAL
+        self._thread_terminate = False
+        name = f"paho-mqtt-client-{self._client_id.decode()}"
+        self._thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
+        self._thread.start()
+        return _SUCCESS
+
+    def loop_stop(self) -> MQTTErrorCode:
+        """Ends the thread of :meth:`loop_start`; the connection stays as it is.
+
+        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if there is no thread.
+        """
+        thread = self._thread
+        if thread is None:
+            return MQTTErrorCode.MQTT_ERR_INVAL
+        self._thread_terminate = True
+        self._engine.interrupt()
+        if thread is not threading.current_thread():
+            thread.join()
+            self._thread = None
+        return _SUCCESS
+
+    def _thread_main(self) -> None:
+        self._engine.configure(survives_exceptions=True)
+        try:
+            while True:
+                try:
+                    self.loop_forever(retry_first_connection=True)
+                    return
+                except Exception:
+                    self._report_exception()
+                if self._should_exit():
+                    return
+                if self._sock is None:
+                    self._reconnect_wait()
+        finally:
+            self._engine.configure(survives_exceptions=False)
+            self._thread = None
+
+    def _report_exception(self) -> None:
+        args = threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+        threading.excepthook(args)

@@ -1,0 +1,65 @@
+"""What clients owe the process they live in: a clean exit and a usable fork."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from .. import _native
+from ..enums import _ConnectionState
+
+if TYPE_CHECKING:
+    from .loops import Loops
+
+_clients: weakref.WeakSet[Loops] = weakref.WeakSet()
+
+#: Seconds that the exit gives to running callbacks, and then to unsent packets.
+_EXIT_CALLBACKS = 1.0
+_EXIT_FLUSH = 2.0
+
+
+def register(client: Loops) -> None:
+    _clients.add(client)
+
+
+@atexit.register
+def _leave() -> None:
+    """Ends the loop threads while Python still runs, then lets the engine send what it has.
+
+    Nothing is disconnected: a will must fire unless the program said goodbye.
+    """
+    until = time.monotonic() + _EXIT_CALLBACKS
+    threads = []
+    for client in list(_clients):
+        thread = client._thread
+        if thread is not None and thread is not threading.current_thread():
+            client._thread_terminate = True
+            client._engine.interrupt()
+            threads.append(thread)
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    _native.flush_all(_EXIT_FLUSH)
+
+
+def _after_fork_in_child() -> None:
+    """The child's clients are disconnected; the connections are the parent's."""
+    _native.after_fork_in_child()
+    for client in list(_clients):
+        sock, client._sock = client._sock, None
+        if sock is not None:
+            sock._release()
+        client._thread = None
+        client._thread_terminate = False
+        client._state = _ConnectionState.MQTT_CS_DISCONNECTED
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_native.before_fork,
+        after_in_parent=_native.after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

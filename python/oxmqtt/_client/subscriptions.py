@@ -1,0 +1,159 @@
+"""SUBSCRIBE and UNSUBSCRIBE (OASIS MQTT 5.0, clauses 3.8 and 3.10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..enums import LogLevel, MQTTErrorCode
+from ..properties import Properties
+from ..subscribeoptions import SubscribeOptions
+from .state import ClientState
+
+
+def _check_filter(topic_filter: str) -> None:
+    """Wildcards stand alone in their level, ``#`` only in the last; 1 to 65,535 bytes (clause 4.7)."""
+    levels = topic_filter.split("/")
+    if (
+        not 0 < len(topic_filter.encode("utf-8")) <= 65535
+        or any(len(level) > 1 and ("+" in level or "#" in level) for level in levels)
+        or "#" in levels[:-1]
+    ):
+        raise ValueError("Invalid subscription filter.")
+
+
+def _check_qos(qos: Any) -> None:
+    if qos < 0 or qos > 2:
+        raise ValueError("Invalid QoS level.")
+
+
+def _text(topic: Any) -> str:
+    # paho encodes; a topic in bytes fails with this very error there.
+    encoded: bytes = topic.encode("utf-8")
+    return encoded.decode("utf-8")
+
+
+class Subscriptions(ClientState):
+    """Requests that the broker answers with the packet identifier they return."""
+
+    def subscribe(
+        self,
+        topic: Any,
+        qos: int = 0,
+        options: SubscribeOptions | None = None,
+        properties: Properties | None = None,
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Subscribes to one topic filter or several.
+
+        :param topic: a filter; a tuple ``(filter, qos)`` or, with MQTT 5.0,
+            ``(filter, SubscribeOptions)``; or a list of such tuples.
+        :param qos: 0, 1 or 2, for a filter alone.
+        :param options: with MQTT 5.0, for a filter alone, in place of ``qos``.
+        :param properties: MQTT 5.0 properties of the SUBSCRIBE.
+        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_subscribe``. Without a
+            connection ``(MQTT_ERR_NO_CONN, None)``.
+        :raises ValueError: a filter, QoS or option is not valid.
+        """
+        filters = (
+            self._filters_v5(topic, qos, options) if self._v5 else self._filters_v3(topic, qos)
+        )
+        if not filters:
+            raise ValueError("No topic specified, or incorrect topic type.")
+        for topic_filter, _ in filters:
+            _check_filter(topic_filter)
+        if self._sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+        packed = [
+            (
+                topic_filter,
+                chosen.pack()[0] if isinstance(chosen, SubscribeOptions) else int(chosen),
+            )
+            for topic_filter, chosen in filters
+        ]
+        rc, mid = self._engine.subscribe(packed, properties if self._v5 else None)
+        if mid is not None:
+            topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
+            self._log_request("Sending SUBSCRIBE (d%d, m%d) %s", False, mid, topics)
+        return MQTTErrorCode(rc), mid
+
+    def _filters_v3(self, topic: Any, qos: Any) -> list[tuple[str, Any]]:
+        if isinstance(topic, tuple):
+            topic, qos = topic
+        if isinstance(topic, (bytes, str)):
+            _check_qos(qos)
+            if len(topic) == 0:
+                raise ValueError("Invalid topic.")
+            return [(_text(topic), qos)]
+        if not isinstance(topic, list):
+            return []
+        if not topic:
+            raise ValueError("Empty topic list")
+        filters = []
+        for name, level in topic:
+            if isinstance(level, SubscribeOptions):
+                raise ValueError("Invalid QoS level.")
+            _check_qos(level)
+            if name is None or len(name) == 0 or not isinstance(name, (bytes, str)):
+                raise ValueError("Invalid topic.")
+            filters.append((_text(name), level))
+        return filters
+
+    def _filters_v5(self, topic: Any, qos: Any, options: Any) -> list[tuple[str, Any]]:
+        wrong_options = "Subscribe options must be instance of SubscribeOptions class."
+        if isinstance(topic, tuple):
+            topic, options = topic
+            if not isinstance(options, SubscribeOptions):
+                raise ValueError(wrong_options)
+        if isinstance(topic, (bytes, str)):
+            _check_qos(qos)
+            if options is None:
+                options = SubscribeOptions(qos=qos)
+            elif qos != 0:
+                raise ValueError("Subscribe options and qos parameters cannot be combined.")
+            if not isinstance(options, SubscribeOptions):
+                raise ValueError(wrong_options)
+            return [(_text(topic), options)]
+        if not isinstance(topic, list):
+            return []
+        if not topic:
+            raise ValueError("Empty topic list")
+        filters = []
+        for name, chosen in topic:
+            if not isinstance(chosen, SubscribeOptions):
+                _check_qos(chosen)
+                chosen = SubscribeOptions(qos=chosen)
+            filters.append((_text(name), chosen))
+        return filters
+
+    def unsubscribe(
+        self, topic: str | list[str], properties: Properties | None = None
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Unsubscribes from one topic filter or a list of them.
+
+        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_unsubscribe``. Without a
+            connection ``(MQTT_ERR_NO_CONN, None)``.
+        :raises ValueError: a filter is empty or no text.
+        """
+        if topic is None:
+            raise ValueError("Invalid topic.")
+        topics: Any = [topic] if isinstance(topic, (bytes, str)) else topic
+        if not isinstance(topics, list):
+            raise ValueError("No topic specified, or incorrect topic type.")
+        filters = []
+        for name in topics:
+            if len(name) == 0 or not isinstance(name, (bytes, str)):
+                raise ValueError("Invalid topic.")
+            filters.append(_text(name))
+        if self._sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+        rc, mid = self._engine.unsubscribe(filters, properties if self._v5 else None)
+        if mid is not None:
+            encoded = [name.encode("utf-8") for name in filters]
+            if self._v5:
+                line = "Sending UNSUBSCRIBE (d%d, m%d) %s %s"
+                self._log_request(line, False, mid, properties, encoded)
+            else:
+                self._log_request("Sending UNSUBSCRIBE (d%d, m%d) %s", False, mid, encoded)
+        return MQTTErrorCode(rc), mid
+
+    def _log_request(self, line: str, *args: Any) -> None:
+        self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)

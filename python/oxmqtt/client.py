@@ -1,0 +1,219 @@
+"""The client: ``import oxmqtt.client as mqtt`` in place of ``import paho.mqtt.client as mqtt``.
+
+This module has the names of paho's; the client itself is put together from ``oxmqtt._client``.
+"""
+
+from __future__ import annotations
+
+import socket as _socket
+import warnings
+from typing import Any, Literal
+
+from ._client import process as _process
+from ._client.callbacks import Callbacks as _Callbacks
+from ._client.codes import (
+    ConnectFlags,
+    DisconnectFlags,
+    _base62,
+    connack_string,
+    convert_connack_rc_to_reason_code,
+    convert_disconnect_error_code_to_reason_code,
+    error_string,
+)
+from ._client.dialling import random_client_id as _random_client_id
+from ._client.log import LOGGING_LEVEL
+from ._client.loops import Loops as _Loops
+from ._client.options import Options as _Options
+from ._client.options import encode_payload as _encode_payload
+from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
+from ._client.subscriptions import Subscriptions as _Subscriptions
+from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
+from .enums import (
+    CallbackAPIVersion,
+    ConnackCode,
+    LogLevel,
+    MessageState,
+    MessageType,
+    MQTTErrorCode,
+    MQTTProtocolVersion,
+    PahoClientMode,
+    _ConnectionState,
+)
+from .exception import MalformedPacket, MQTTException
+from .matcher import MQTTMatcher
+from .packettypes import PacketTypes
+from .properties import Properties
+from .reasoncodes import ReasonCode, ReasonCodes
+from .subscribeoptions import SubscribeOptions
+
+__all__ = [
+    "MQTT_CLEAN_START_FIRST_ONLY",
+    "CallbackAPIVersion",
+    "Client",
+    "ConnackCode",
+    "ConnectFlags",
+    "DisconnectFlags",
+    "LogLevel",
+    "MQTTErrorCode",
+    "MQTTException",
+    "MQTTMatcher",
+    "MQTTMessage",
+    "MQTTMessageInfo",
+    "MQTTProtocolVersion",
+    "MalformedPacket",
+    "MessageState",
+    "MessageType",
+    "PacketTypes",
+    "PahoClientMode",
+    "Properties",
+    "ReasonCode",
+    "ReasonCodes",
+    "SubscribeOptions",
+    "WebsocketConnectionError",
+    "connack_string",
+    "convert_connack_rc_to_reason_code",
+    "convert_disconnect_error_code_to_reason_code",
+    "error_string",
+    "topic_matches_sub",
+]
+
+
+class WebsocketConnectionError(ConnectionError):
+    """The WebSocket handshake failed."""
+
+
+class Client(_Callbacks, _Options, _Subscriptions, _Loops):
+    """A connection to an MQTT broker, with paho's methods and callbacks.
+
+    :param callback_api_version: which arguments callbacks get; ``VERSION2`` is the one to use.
+    :param client_id: the client identifier (OASIS MQTT 5.0, clause 3.1.3.1); empty lets the broker
+        choose.
+    :param clean_session: MQTT 3.x: whether the broker forgets the session; True when left out.
+        MQTT 5.0 has ``clean_start`` of :meth:`connect` instead.
+    :param userdata: handed to every callback.
+    :param protocol: ``MQTTv31``, ``MQTTv311`` or ``MQTTv5``.
+    :param transport: ``"tcp"`` or ``"unix"``.
+    :param reconnect_on_failure: whether the loops connect again after a loss.
+    :param manual_ack: leave acknowledgements to :meth:`ack`.
+    :raises ValueError: an argument is not valid, or a persistent session has no client identifier.
+
+    As a context manager, and by :meth:`close`, it disconnects and stops its loop thread.
+    """
+
+    def __init__(
+        self,
+        callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
+        client_id: str | None = "",
+        clean_session: bool | None = None,
+        userdata: Any = None,
+        protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+        transport: Literal["tcp", "websockets", "unix"] = "tcp",
+        reconnect_on_failure: bool = True,
+        manual_ack: bool = False,
+    ) -> None:
+        if isinstance(callback_api_version, (str, bytes)) or callback_api_version is None:
+            # paho-mqtt 1.x: Client(client_id, clean_session, userdata, protocol, transport, ...)
+            warnings.warn(
+                "Client(client_id) is paho-mqtt 1.x; use Client(CallbackAPIVersion.VERSION2, client_id)",
+                category=DeprecationWarning,
+                stacklevel=2,
+            )
+            if not isinstance(client_id, (str, bytes)):
+                clean_session, userdata = client_id, clean_session if userdata is None else userdata
+            client_id = callback_api_version
+            callback_api_version = CallbackAPIVersion.VERSION1
+        elif callback_api_version == CallbackAPIVersion.VERSION1:
+            warnings.warn(
+                "Callback API version 1 is deprecated, update to latest version",
+                category=DeprecationWarning,
+                stacklevel=2,
+            )
+        if not isinstance(callback_api_version, CallbackAPIVersion):
+            raise ValueError("Unsupported callback API version")
+        transport = transport.lower()  # type: ignore[assignment]
+        if transport == "unix" and not hasattr(_socket, "AF_UNIX"):
+            raise ValueError('"unix" transport not supported')
+        if transport not in ("websockets", "tcp", "unix"):
+            raise ValueError(f'transport must be "websockets", "tcp" or "unix", not {transport}')
+        no_id = client_id is None or len(client_id) == 0
+        if protocol == MQTTProtocolVersion.MQTTv5:
+            if clean_session is not None:
+                raise ValueError("Clean session is not used for MQTT 5.0")
+        else:
+            self._clean_session = clean_session is None or clean_session
+            if not self._clean_session and no_id:
+                raise ValueError("A client id must be provided if clean session is False.")
+        if client_id is None or no_id:
+            needs_id = protocol == MQTTProtocolVersion.MQTTv31
+            encoded_id = _random_client_id() if needs_id else b""
+        else:
+            encoded_id = client_id.encode("utf-8") if isinstance(client_id, str) else client_id
+        self._init_state(
+            callback_api_version,
+            encoded_id,
+            userdata,
+            protocol,
+            transport,
+            reconnect_on_failure,
+            manual_ack,
+        )
+        self._init_callbacks()
+        self._engine.configure(version=int(protocol), manual_ack=bool(manual_ack))
+        _process.register(self)
+
+    def reinitialise(
+        self, client_id: str = "", clean_session: bool = True, userdata: Any = None
+    ) -> None:
+        """Starts over: gives the connection up and forgets messages, options and callbacks."""
+        self._sock_close()
+        self._engine.reset()
+        version = self._callback_api_version
+        arguments: tuple[Any, ...] = (version, client_id, clean_session, userdata)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.__init__(*arguments)  # type: ignore[misc]
+
+    def drop_out_messages(self) -> list[MQTTMessage]:
+        """Takes all QoS 1 and 2 messages back that are not finished, oldest first."""
+        return self._engine.drop_unfinished()
+
+    def close(self) -> None:
+        """Disconnects, stops the loop thread and gives all descriptors back."""
+        self.disconnect()
+        self.loop_stop()
+        self._sock_close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        try:
+            sock = self._sock
+        except AttributeError:
+            return  # the constructor failed
+        if sock is not None:
+            self._sock_close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
+
+
+# paho's module-level names of the enumerations' members.
+globals().update(
+    {
+        name: member
+        for enumeration in (
+            MessageType,
+            LogLevel,
+            ConnackCode,
+            MQTTErrorCode,
+            MQTTProtocolVersion,
+            PahoClientMode,
+        )
+        for name, member in enumeration.__members__.items()
+    }
+)
+globals().update({name.lower(): member for name, member in MessageState.__members__.items()})
