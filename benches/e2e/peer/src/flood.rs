@@ -1,9 +1,9 @@
 //! The sending side: floods a connection with pre-encoded messages, within a window of
 //! unacknowledged ones and at a rate if one is asked for.
 
+use crate::link::Link;
 use crate::wire::{self, Template};
 use crate::{now_ns, Options, Tally};
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -42,7 +42,7 @@ pub fn flood(
     options: &Options,
     tally: &Tally,
     credit: &Credit,
-    writer: &Mutex<TcpStream>,
+    link: &Link,
     window: u64,
     v5: bool,
 ) {
@@ -86,12 +86,7 @@ pub fn flood(
                 chunk[at..at + 2].copy_from_slice(&id.to_be_bytes());
             }
         }
-        if writer
-            .lock()
-            .expect("the writer")
-            .write_all(&chunk)
-            .is_err()
-        {
+        if link.send(&chunk).is_err() {
             return;
         }
         sent += n;
@@ -104,26 +99,24 @@ pub fn flood(
 
 /// Connects to a broker as an ordinary client and floods it.
 pub fn load_broker(options: &Arc<Options>, tally: &Arc<Tally>) {
-    let mut stream = TcpStream::connect(&options.broker).expect("the broker");
-    let _ = stream.set_nodelay(true);
+    let stream = TcpStream::connect(&options.broker).expect("the broker");
+    let link = Arc::new(Link::new(stream));
     let client_id = format!("bench-load-{}-{}", std::process::id(), now_ns());
-    stream
-        .write_all(&wire::connect(&client_id))
-        .expect("a CONNECT");
+    link.send(&wire::connect(&client_id)).expect("a CONNECT");
     let mut connack = [0u8; 4];
-    stream.read_exact(&mut connack).expect("a CONNACK");
+    link.receive_all(&mut connack).expect("a CONNACK");
     assert_eq!(connack[3], 0, "the broker refused the loader");
 
     let credit = Arc::new(Credit::default());
-    let writer = Mutex::new(stream.try_clone().expect("a second handle"));
     {
-        let (options, tally, credit) = (options.clone(), tally.clone(), credit.clone());
-        thread::spawn(move || flood(&options, &tally, &credit, &writer, options.window, false));
+        let (options, tally) = (options.clone(), tally.clone());
+        let (credit, link) = (credit.clone(), link.clone());
+        thread::spawn(move || flood(&options, &tally, &credit, &link, options.window, false));
     }
     // Only PUBACKs come back, four bytes each. The connection stays open until the process ends.
     let mut buffer = vec![0u8; CHUNK];
     let mut bytes = 0;
-    while let Ok(n @ 1..) = stream.read(&mut buffer) {
+    while let Ok(n @ 1..) = link.receive(&mut buffer) {
         let before = bytes / 4;
         bytes += n as u64;
         let acknowledged = bytes / 4 - before;

@@ -11,6 +11,7 @@
 //! answered with a report; the end of stdin ends the process. It listens on loopback only.
 
 mod flood;
+mod link;
 mod serve;
 mod wire;
 

@@ -2,11 +2,11 @@
 //! per read, and counts.
 
 use crate::flood::{self, Credit};
+use crate::link::Link;
 use crate::wire::{self, Frame};
 use crate::{Options, Role, Tally};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 
 const READ: usize = 256 * 1024;
@@ -18,14 +18,13 @@ pub fn accept(listener: &TcpListener, options: &Arc<Options>, tally: &Arc<Tally>
         let (options, tally) = (options.clone(), tally.clone());
         let thread = thread::Builder::new().stack_size(STACK);
         thread
-            .spawn(move || Connection::new(stream, options, tally).run())
+            .spawn(move || Connection::new(Link::new(stream), options, tally).run())
             .expect("a thread");
     }
 }
 
 struct Connection {
-    reader: TcpStream,
-    writer: Arc<Mutex<TcpStream>>,
+    link: Arc<Link>,
     options: Arc<Options>,
     tally: Arc<Tally>,
     credit: Arc<Credit>,
@@ -47,12 +46,9 @@ struct Batch {
 }
 
 impl Connection {
-    fn new(reader: TcpStream, options: Arc<Options>, tally: Arc<Tally>) -> Self {
-        let _ = reader.set_nodelay(true);
-        let writer = Arc::new(Mutex::new(reader.try_clone().expect("a second handle")));
+    fn new(link: Link, options: Arc<Options>, tally: Arc<Tally>) -> Self {
         Connection {
-            reader,
-            writer,
+            link: Arc::new(link),
             options,
             tally,
             credit: Arc::default(),
@@ -68,7 +64,7 @@ impl Connection {
         let mut filled = 0;
         let mut batch = Batch::default();
         while !batch.closed {
-            match self.reader.read(&mut buffer[filled..]) {
+            match self.link.receive(&mut buffer[filled..]) {
                 Ok(0) | Err(_) => return,
                 Ok(n) => filled += n,
             }
@@ -144,10 +140,7 @@ impl Connection {
             self.tally.saw(batch.published, batch.duplicates);
         }
         if !batch.answers.is_empty() {
-            self.writer
-                .lock()
-                .expect("the writer")
-                .write_all(&batch.answers)?;
+            self.link.send(&batch.answers)?;
         }
         if self.options.role == Role::Sink {
             if batch.finished > 0 {
@@ -162,10 +155,10 @@ impl Connection {
         if !self.flooding && self.subscriptions >= self.options.topics {
             self.flooding = true;
             let (options, tally) = (self.options.clone(), self.tally.clone());
-            let (credit, writer) = (self.credit.clone(), self.writer.clone());
+            let (credit, link) = (self.credit.clone(), self.link.clone());
             let window = options.window.min(self.receive_maximum);
             let v5 = self.v5;
-            thread::spawn(move || flood::flood(&options, &tally, &credit, &writer, window, v5));
+            thread::spawn(move || flood::flood(&options, &tally, &credit, &link, window, v5));
         }
         Ok(())
     }
