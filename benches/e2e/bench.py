@@ -67,18 +67,21 @@ def find_wheel() -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Builds, runs and reports; passes the rest on.")
+    parser = argparse.ArgumentParser(
+        description="Builds, runs and reports.",
+        epilog="Any other option is run.py's: --only, --scenarios, --reps, --clients, --quick.",
+    )
     parser.add_argument("--wheel", type=Path, help="the oxmqtt wheel to measure")
     parser.add_argument("--no-oxmqtt", action="store_true", help="only the other clients")
+    parser.add_argument("--out", type=Path, help="where the JSON lines go")
     options, passed_on = parser.parse_known_args()
-    if "-h" in passed_on or "--help" in passed_on:
-        passed_on = ["--help"]
     make_environment()
     build_programs()
     if not options.no_oxmqtt:
         wheel = options.wheel or find_wheel()
         call(PYTHON, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", wheel)
-    results = HERE / "results" / f"{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    results = options.out or HERE / "results" / f"{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    results = results.resolve()
     call(PYTHON, HERE / "run.py", "--out", results, *passed_on)
     whole = not any(
         word.split("=")[0] in ("--quick", "--only", "--scenarios") for word in passed_on
