@@ -50,6 +50,7 @@ pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> Py
         client,
         version: shared.version(),
         start,
+        now: start,
         monotonic: monotonic.extract()?,
         acks: Vec::new(),
         acked: start,
@@ -59,7 +60,8 @@ pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> Py
         if let Some(rc) = dispatcher.dispatch(event)? {
             return Ok(rc);
         }
-        if start.elapsed() > LONGEST {
+        dispatcher.now = Instant::now();
+        if dispatcher.now - start > LONGEST {
             break;
         }
     }
@@ -71,6 +73,8 @@ struct Dispatcher<'a, 'py> {
     client: &'a Bound<'py, PyAny>,
     version: Version,
     start: Instant,
+    /// After the last callback.
+    now: Instant,
     /// Python's monotonic clock at `start`.
     monotonic: f64,
     acks: Vec<(u16, QoS, u32)>,
@@ -129,9 +133,8 @@ impl<'py> Dispatcher<'_, 'py> {
     /// Calls the callbacks for a message, then acknowledges it.
     fn deliver(&mut self, message: &Message) -> PyResult<()> {
         let py = self.client.py();
-        let now = Instant::now();
         let (topic, callbacks) = self.topic(message.topic_bytes())?;
-        let timestamp = self.monotonic + (now - self.start).as_secs_f64();
+        let timestamp = self.monotonic + (self.now - self.start).as_secs_f64();
         let object = Bound::new(py, MQTTMessage::received(py, topic, &message.publish, self.version, timestamp))?;
         if self.engine.shared.trace.load(Ordering::Relaxed) {
             self.client.call_method1(intern!(py, "_log_message"), (&object,))?;
@@ -141,20 +144,20 @@ impl<'py> Dispatcher<'_, 'py> {
         let handled =
             result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
         if qos != QoS::AtMostOnce && handled {
-            self.acknowledge((message.publish.packet_id(), qos, message.epoch), now);
+            self.acknowledge((message.publish.packet_id(), qos, message.epoch));
         }
         result
     }
 
-    fn acknowledge(&mut self, ack: (u16, QoS, u32), now: Instant) {
+    fn acknowledge(&mut self, ack: (u16, QoS, u32)) {
         if self.engine.shared.manual_ack.load(Ordering::Relaxed) {
             return;
         }
         if self.acks.is_empty() {
-            self.acked = now;
+            self.acked = self.now;
         }
         self.acks.push(ack);
-        if self.acks.len() >= MOST_ACKS || now - self.acked >= LATEST_ACK {
+        if self.acks.len() >= MOST_ACKS || self.now - self.acked >= LATEST_ACK {
             self.send_acks();
         }
     }

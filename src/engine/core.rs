@@ -288,7 +288,10 @@ impl Core {
         self.wait_a_while(deadline, |state| match state.session.handover(mark) {
             Handover::Waiting => false,
             Handover::Lost => true,
-            Handover::Written => !reported || self.reported.load(Ordering::Acquire) > mark,
+            Handover::Written if reported && state.session.config().report_published => {
+                self.reported.load(Ordering::Acquire) > mark
+            }
+            Handover::Written => true,
         })
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep_until};
 
-use super::core::{Core, Link};
+use super::coalesce::{self, Pace};
+use super::core::{Core, Link, State};
 use super::stream::{Reader, Writer};
 
 /// Bytes taken from the socket at once.
@@ -35,6 +36,12 @@ pub(super) struct IoTask {
     /// Taken from the session; the first `written` bytes are through.
     buffer: Vec<u8>,
     written: usize,
+    /// Of those, what the session does not know of yet.
+    unreported: usize,
+    writing: Pace,
+    reading: Pace,
+    /// The output was left to grow the last time.
+    deferred: bool,
     timer: Pin<Box<Sleep>>,
     /// What `timer` is set to; it only moves when that is too late or has come.
     armed: Option<Instant>,
@@ -60,6 +67,10 @@ impl IoTask {
             writer,
             buffer: Vec::new(),
             written: 0,
+            unreported: 0,
+            writing: Pace::new(now),
+            reading: Pace::new(now),
+            deferred: false,
             timer: Box::pin(sleep_until(now.into())),
             armed: Some(now),
         }
@@ -68,15 +79,18 @@ impl IoTask {
     /// Writes until the socket is full or nothing is left, within bounds.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         for _ in 0..WRITES_IN_A_ROW {
-            if self.written == self.buffer.len() && !self.take_output()? {
+            if self.written == self.buffer.len() && !self.next_output(cx)? {
                 return Ok(());
             }
             let rest = self.buffer.get(self.written..).unwrap_or_default();
             match self.writer.try_write(rest) {
-                Ok(count) => self.handle_written(count)?,
+                Ok(count) => {
+                    self.written += count;
+                    self.unreported += count;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match self.writer.poll_write_ready(cx) {
-                        Poll::Pending => return Ok(()),
+                        Poll::Pending => return self.report_written(),
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => return Err(transport(&error)),
                     }
@@ -86,48 +100,71 @@ impl IoTask {
             }
         }
         cx.waker().wake_by_ref();
-        Ok(())
+        self.report_written()
     }
 
-    /// Fetches what the session encoded; false when it has nothing.
-    fn take_output(&mut self) -> Result<bool, End> {
+    /// Reports what was written and fetches what the session encoded meanwhile. False when that is
+    /// nothing, or so little so soon that it is left to grow.
+    fn next_output(&mut self, cx: &Context<'_>) -> Result<bool, End> {
+        let size = self.buffer.len();
         self.buffer.clear();
         self.written = 0;
         if self.buffer.capacity() > KEEP_BUFFER {
             self.buffer = Vec::new();
         }
-        let mut state = self.core.lock();
-        let session = match &state.link {
-            Some(link) if link.epoch == self.epoch => &mut state.session,
-            _ => return Err(End::Superseded),
-        };
-        session.take_output(&mut self.buffer);
-        if !self.buffer.is_empty() {
-            return Ok(true);
+        let now = Instant::now();
+        let core = Arc::clone(&self.core);
+        let mut state = self.lock(&core)?;
+        self.handle_unreported(&mut state, now);
+        let state = &mut *state;
+        if !state.session.has_output() {
+            if state.session.wants_close() {
+                return Err(End::Wanted);
+            }
+            if let Some(link) = &mut state.link {
+                link.task_writes = false;
+            }
+            return Ok(false);
         }
-        if session.wants_close() {
-            return Err(End::Wanted);
+        let hurried = size > 0 && self.writing.is_hurried(now, size);
+        if hurried && !std::mem::replace(&mut self.deferred, true) {
+            coalesce::defer(cx.waker());
+            return Ok(false);
         }
-        if let Some(link) = &mut state.link {
-            link.task_writes = false;
-        }
-        Ok(false)
+        self.deferred = false;
+        state.session.take_output(&mut self.buffer);
+        Ok(true)
     }
 
-    fn handle_written(&mut self, count: usize) -> Result<(), End> {
-        self.written += count;
-        let mut state = self.core.lock();
+    fn report_written(&mut self) -> Result<(), End> {
+        let core = Arc::clone(&self.core);
+        let mut state = self.lock(&core)?;
+        self.handle_unreported(&mut state, Instant::now());
+        Ok(())
+    }
+
+    /// The state, if this task's connection is still the one that stands.
+    fn lock<'a>(&self, core: &'a Core) -> Result<MutexGuard<'a, State>, End> {
+        let state = core.lock();
         match &state.link {
-            Some(link) if link.epoch == self.epoch => {}
-            _ => return Err(End::Superseded),
+            Some(link) if link.epoch == self.epoch => Ok(state),
+            _ => Err(End::Superseded),
         }
-        state.session.handle_written(count, Instant::now());
+    }
+
+    fn handle_unreported(&mut self, state: &mut State, now: Instant) {
+        let count = std::mem::take(&mut self.unreported);
+        if count > 0 {
+            state.session.handle_written(count, now);
+            self.push_events(state);
+        }
+    }
+
+    fn push_events(&self, state: &mut State) {
         if state.session.has_events() {
             self.core.inbox.push_all(state.session.drain_events());
         }
-        drop(state);
         self.core.notify_progress();
-        Ok(())
     }
 
     /// Reads once; true when there may be more.
@@ -147,18 +184,18 @@ impl IoTask {
             }
         })?;
         let Some(chunk) = chunk else { return Ok(false) };
-        let mut state = self.core.lock();
-        match &mut state.link {
-            // What the input makes the session send is written by this task, without a wake.
-            Some(link) if link.epoch == self.epoch => link.task_writes = true,
-            _ => return Err(End::Superseded),
+        let now = Instant::now();
+        if self.reading.is_hurried(now, chunk.len()) {
+            coalesce::want_nap();
         }
-        state.session.handle_input(chunk, Instant::now());
-        if state.session.has_events() {
-            self.core.inbox.push_all(state.session.drain_events());
+        let core = Arc::clone(&self.core);
+        let mut state = self.lock(&core)?;
+        // What the input makes the session send is written by this task, without a wake.
+        if let Some(link) = &mut state.link {
+            link.task_writes = true;
         }
-        drop(state);
-        self.core.notify_progress();
+        state.session.handle_input(chunk, now);
+        self.push_events(&mut state);
         Ok(true)
     }
 
@@ -178,15 +215,13 @@ impl IoTask {
         }
         let now = Instant::now();
         let reading = !self.core.inbox.is_full();
-        let mut state = self.core.lock();
-        match &mut state.link {
-            Some(link) if link.epoch == self.epoch => link.task_writes = true,
-            _ => return Err(End::Superseded),
+        let core = Arc::clone(&self.core);
+        let mut state = self.lock(&core)?;
+        if let Some(link) = &mut state.link {
+            link.task_writes = true;
         }
         state.session.handle_timeout(now, reading);
-        if state.session.has_events() {
-            self.core.inbox.push_all(state.session.drain_events());
-        }
+        self.push_events(&mut state);
         let next = state.session.poll_timeout();
         drop(state);
         match next {
@@ -203,6 +238,7 @@ impl IoTask {
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.core.io_waker.register(cx.waker());
+        coalesce::resume_overdue();
         loop {
             self.poll_output(cx)?;
             if self.poll_input(cx)? {

@@ -4,6 +4,7 @@
 //! they wait on [`Core`]'s progress, and they take events from the [`Inbox`]. I/O threads never
 //! attach to the interpreter.
 
+mod coalesce;
 mod core;
 mod fork;
 mod inbox;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 
+use super::coalesce;
 use super::core::Core;
 
 /// The process-wide state; a forked child starts with an empty one.
@@ -29,7 +30,11 @@ impl Process {
         if let Some(handle) = &self.runtime {
             return Ok(handle.clone());
         }
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .on_thread_park(coalesce::before_park)
+            .build()?;
         let handle = runtime.handle().clone();
         // The thread lives as long as the process; it owns the runtime, which is never dropped.
         std::thread::Builder::new()

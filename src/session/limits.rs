@@ -34,10 +34,7 @@ impl ServerLimits {
     pub fn from_connack(properties: &Properties) -> Self {
         Self {
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
-            maximum_qos: properties
-                .maximum_qos()
-                .and_then(|qos| QoS::try_from(qos).ok())
-                .unwrap_or(QoS::ExactlyOnce),
+            maximum_qos: properties.maximum_qos().unwrap_or(QoS::ExactlyOnce),
             retain_available: properties.retain_available().unwrap_or(true),
             maximum_packet_size: properties
                 .maximum_packet_size()
