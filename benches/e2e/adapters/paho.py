@@ -47,7 +47,7 @@ class PahoAdapter(ThreadAdapter):
         publish = self.client.publish
         for _ in range(n):
             info = publish(topic, payload, qos)
-        info.wait_for_publish(LONG)
+        self.wait_published(info)
 
     async def publish_unacked(self, topic: str, payload: bytes, qos: int, n: int) -> int:
         publish = self.client.publish
@@ -58,3 +58,5 @@ class PahoAdapter(ThreadAdapter):
 
     def wait_published(self, receipt: Any) -> None:
         receipt.wait_for_publish(LONG)
+        if not receipt.is_published():  # the wait says nothing when its time is up
+            raise TimeoutError("wait_for_publish() ran out of time")
