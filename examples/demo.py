@@ -178,6 +178,7 @@ def restart(mqtt: Any, broker: Broker, screen: Screen) -> int:
     for number in range(total):
         sender.publish("log/line", str(number), qos=1 + number % 2)
         if number in (total // 3, 2 * total // 3):
+            wait_until(lambda: sender.is_connected() and receiver.is_connected(), "the reconnect")
             broker.stop()
             screen.line(
                 f"broker stopped: {number + 1:,} published, {len(acknowledged):,} acknowledged"

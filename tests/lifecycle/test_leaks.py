@@ -114,12 +114,12 @@ def test_never_connected(mqtt: ModuleType, baseline: tuple[int, int]) -> None:
 
 
 @pytest.mark.better_than_paho("paho keeps a socket pair until it is collected (#627)")
-def test_disconnect_and_stop_free_the_descriptors(
+def test_close_frees_the_descriptors(
     mqtt: ModuleType, broker: Mosquitto, baseline: tuple[int, int]
 ) -> None:
     """While the object still lives."""
     watched = Watched(mqtt, "alive").start(broker)
-    watched.close()
+    watched.client.close()
     settled(baseline)
     assert watched.client.socket() is None
 

@@ -72,15 +72,28 @@ def test_waiting_to_reconnect(mqtt: ModuleType) -> None:
 
 @pytest.mark.better_than_paho("paho waits until all is written")
 def test_peer_that_does_not_read(mqtt: ModuleType, peer: ScriptedPeer) -> None:
-    """The socket is full and more is waiting."""
+    """The socket is full and more is waiting; publish() on another thread waits too, until the connection goes."""
     with Watched(mqtt, "full") as watched:
         watched.client.connect(peer.host, peer.port)
         watched.client.loop_start()
-        peer.accept().accept_client()
+        connection = peer.accept()
+        connection.accept_client()
         watched.connects.wait_count(1)
-        for _ in range(3):
-            watched.client.publish("a", b"x" * (4 << 20), 0)
+        published: list[int] = []
+
+        def flood() -> None:
+            for _ in range(100):
+                published.append(watched.client.publish("a", b"x" * (4 << 20), 0).rc)
+
+        flooder = threading.Thread(target=flood, daemon=True)
+        flooder.start()
+        eventually(lambda: published, "the first publish() to return")
         stop_in_time(watched.client)
+        watched.client.loop_start()
+        connection.reset()
+        flooder.join(5)
+        assert not flooder.is_alive(), "publish() still waits, though there is no connection"
+        assert len(published) == 100
 
 
 def test_from_a_callback(mqtt: ModuleType, broker: Mosquitto) -> None:
