@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from types import ModuleType
@@ -12,7 +13,7 @@ from support import clients, packets
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
 from support.peer import ScriptedPeer
-from support.waiting import eventually, finishes
+from support.waiting import Deadline, eventually, finishes
 
 #: design.md section 8; the machine that runs the tests may be busy
 BOUND = 0.2
@@ -159,3 +160,28 @@ def test_loop_forever_after_loop_stop(mqtt: ModuleType, broker: Mosquitto) -> No
         watched.client.publish("a", "b", 1)
         finishes(watched.client.loop_forever, 10, "loop_forever()")
         assert not watched.client.is_connected()
+
+
+@pytest.mark.parametrize("version", [packets.V311, packets.V5])
+def test_disconnect_before_the_connack_was_handled(
+    mqtt: ModuleType, peer: ScriptedPeer, version: int
+) -> None:
+    """The CONNACK has come, but no loop has run: disconnect() ends it all the same, on_disconnect comes once."""
+    client = clients.make(mqtt, "early", version)
+    calls: list[str] = []
+    client.on_connect = lambda *_: calls.append("on_connect")
+    client.on_disconnect = lambda *_: calls.append("on_disconnect")
+    client.connect(peer.host, peer.port)
+    connection = peer.accept()
+    connection.accept_client()
+    select.select([client.socket()], [], [], 5)  # the CONNACK is here
+    assert not client.is_connected(), "connected, though on_connect has not been called"
+    client.disconnect()
+    deadline = Deadline(2)
+    while client.socket() is not None and not deadline.passed():
+        client.loop(0.02)
+    assert client.socket() is None
+    assert not client.is_connected()
+    assert calls.count("on_disconnect") == 1
+    assert [packet.kind for packet in connection.read_to_end()] == [packets.DISCONNECT]
+    assert client.loop(0.01) == mqtt.MQTT_ERR_NO_CONN
