@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import socket as _socket
 import warnings
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ._client import constants as _constants
 from ._client import process as _process
 from ._client.callbacks import Callbacks as _Callbacks
 from ._client.codes import (
     ConnectFlags,
     DisconnectFlags,
-    _base62,
     connack_string,
     convert_connack_rc_to_reason_code,
     convert_disconnect_error_code_to_reason_code,
     error_string,
 )
+from ._client.codes import _base62 as _base62
+from ._client.constants import *  # noqa: F403
 from ._client.dialling import random_client_id as _random_client_id
 from ._client.log import LOGGING_LEVEL
 from ._client.loops import Loops as _Loops
 from ._client.options import Options as _Options
-from ._client.options import encode_payload as _encode_payload
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
+from ._client.transports import Transports as _Transports
 from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
@@ -37,8 +39,8 @@ from .enums import (
     MQTTErrorCode,
     MQTTProtocolVersion,
     PahoClientMode,
-    _ConnectionState,
 )
+from .enums import _ConnectionState as _ConnectionState
 from .exception import MalformedPacket, MQTTException
 from .matcher import MQTTMatcher
 from .packettypes import PacketTypes
@@ -46,7 +48,11 @@ from .properties import Properties
 from .reasoncodes import ReasonCode, ReasonCodes
 from .subscribeoptions import SubscribeOptions
 
+if TYPE_CHECKING:
+    from ._client.types import *  # noqa: F403
+
 __all__ = [
+    "LOGGING_LEVEL",
     "MQTT_CLEAN_START_FIRST_ONLY",
     "CallbackAPIVersion",
     "Client",
@@ -76,13 +82,14 @@ __all__ = [
     "error_string",
     "topic_matches_sub",
 ]
+__all__ += _constants.__all__
 
 
 class WebsocketConnectionError(ConnectionError):
     """The WebSocket handshake failed."""
 
 
-class Client(_Callbacks, _Options, _Subscriptions, _Loops):
+class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
     """A connection to an MQTT broker, with paho's methods and callbacks.
 
     :param callback_api_version: which arguments callbacks get; ``VERSION2`` is the one to use.
@@ -103,7 +110,7 @@ class Client(_Callbacks, _Options, _Subscriptions, _Loops):
     def __init__(
         self,
         callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
-        client_id: str | None = "",
+        client_id: str | bytes | None = "",
         clean_session: bool | None = None,
         userdata: Any = None,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
@@ -111,7 +118,8 @@ class Client(_Callbacks, _Options, _Subscriptions, _Loops):
         reconnect_on_failure: bool = True,
         manual_ack: bool = False,
     ) -> None:
-        if isinstance(callback_api_version, (str, bytes)) or callback_api_version is None:
+        first: Any = callback_api_version
+        if isinstance(first, (str, bytes)) or first is None:
             # paho-mqtt 1.x: Client(client_id, clean_session, userdata, protocol, transport, ...)
             warnings.warn(
                 "Client(client_id) is paho-mqtt 1.x; use Client(CallbackAPIVersion.VERSION2, client_id)",
@@ -120,7 +128,7 @@ class Client(_Callbacks, _Options, _Subscriptions, _Loops):
             )
             if not isinstance(client_id, (str, bytes)):
                 clean_session, userdata = client_id, clean_session if userdata is None else userdata
-            client_id = callback_api_version
+            client_id = first
             callback_api_version = CallbackAPIVersion.VERSION1
         elif callback_api_version == CallbackAPIVersion.VERSION1:
             warnings.warn(
@@ -128,7 +136,7 @@ class Client(_Callbacks, _Options, _Subscriptions, _Loops):
                 category=DeprecationWarning,
                 stacklevel=2,
             )
-        if not isinstance(callback_api_version, CallbackAPIVersion):
+        if callback_api_version not in CallbackAPIVersion:
             raise ValueError("Unsupported callback API version")
         transport = transport.lower()  # type: ignore[assignment]
         if transport == "unix" and not hasattr(_socket, "AF_UNIX"):
@@ -201,19 +209,18 @@ class Client(_Callbacks, _Options, _Subscriptions, _Loops):
         return f"<{type(self).__name__} {self._client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
 
 
-# paho's module-level names of the enumerations' members.
-globals().update(
-    {
-        name: member
-        for enumeration in (
-            MessageType,
-            LogLevel,
-            ConnackCode,
-            MQTTErrorCode,
-            MQTTProtocolVersion,
-            PahoClientMode,
-        )
-        for name, member in enumeration.__members__.items()
-    }
-)
-globals().update({name.lower(): member for name, member in MessageState.__members__.items()})
+if not TYPE_CHECKING:  # to a type checker, every name would exist
+
+    def __getattr__(name):
+        """Names that few programs use are loaded when they are used."""
+        if name.startswith("__"):  # Python itself asks for some of those
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._client import leftovers
+
+        globals()[name] = value = leftovers.find(name)
+        return value
+
+    def __dir__():
+        from ._client import leftovers
+
+        return sorted(leftovers.NAMES | globals().keys())

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::codec::{MAX_REMAINING_LENGTH, Properties, PublishParts, QoS, Version, publish_size};
 use crate::session::{Outgoing, Receipt};
@@ -57,13 +57,13 @@ impl ClientBase {
     ///     the broker announced that it refuses such a message.
     /// :raises ValueError: topic, QoS or size are not valid.
     /// :raises TypeError: the payload has another type.
-    #[pyo3(signature = (topic, payload=None, qos=None, retain=None, properties=None),
+    #[pyo3(signature = (topic, payload=None, qos=Given(None), retain=None, properties=None),
            text_signature = "($self, topic, payload=None, qos=0, retain=False, properties=None)")]
     fn publish(
         slf: &Bound<'_, Self>,
         topic: &Bound<'_, PyAny>,
         payload: Option<&Bound<'_, PyAny>>,
-        qos: Option<&Bound<'_, PyAny>>,
+        qos: Given<'_, '_>,
         retain: Option<&Bound<'_, PyAny>>,
         properties: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<MQTTMessageInfo> {
@@ -73,21 +73,21 @@ impl ClientBase {
         let encoded_topic;
         let topic_text = match topic.cast::<PyString>() {
             Ok(text) => text.to_cow()?,
-            // As paho does, so that whatever has `encode` is a topic and the rest raises the same.
-            Err(_) if topic.is_none() && version != Version::V5 => {
+            // As paho does, so that another type raises what it raises there.
+            Err(_) if version != Version::V5 && (topic.is_none() || topic.len()? == 0) => {
                 return Err(invalid_topic());
             }
             Err(_) => {
                 encoded_topic =
                     topic.call_method1(intern!(py, "encode"), (intern!(py, "utf-8"),))?;
-                String::from_utf8_lossy(encoded_topic.cast::<pyo3::types::PyBytes>()?.as_bytes())
+                String::from_utf8_lossy(encoded_topic.cast::<PyBytes>()?.as_bytes())
             }
         };
         if topic_text.is_empty() && version != Version::V5 {
             return Err(invalid_topic());
         }
         check_topic(&topic_text)?;
-        let qos = qos.map_or(Ok(QoS::AtMostOnce), extract_qos)?;
+        let qos = qos.0.map_or(Ok(QoS::AtMostOnce), |qos| extract_qos(&qos))?;
         let payload_bytes = match payload {
             Some(payload) => extract_payload(payload)?,
             None => (&[][..]).into(),
@@ -131,6 +131,10 @@ impl ClientBase {
                 Tracking::Nothing,
             ),
         };
+        if qos == QoS::AtMostOnce && outcome.reports && shared.is_without_loop() {
+            let engine = slf.get().engine.bind(py);
+            super::dispatch::dispatch_sent(engine, slf.as_any())?;
+        }
         if shared.trace.load(Ordering::Relaxed) {
             let size = payload_bytes.len();
             let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
@@ -159,6 +163,17 @@ impl ClientBase {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)
+    }
+}
+
+/// An argument as given, `None` included, or left out.
+struct Given<'a, 'py>(Option<Borrowed<'a, 'py, PyAny>>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given<'a, 'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self(Some(object)))
     }
 }
 

@@ -40,32 +40,31 @@ impl TopicCache {
 
 /// Dispatches waiting events; returns the result code that ended the connection, or 0.
 pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
-    let py = client.py();
     let shared = &engine.get().shared;
     let Some(_guard) = shared.enter_callbacks() else { return Ok(0) };
-    let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
-    let start = Instant::now();
-    let mut dispatcher = Dispatcher {
-        engine: engine.get(),
-        client,
-        version: shared.version(),
-        start,
-        now: start,
-        monotonic: monotonic.extract()?,
-        acks: Vec::new(),
-        acked: start,
-    };
+    let mut dispatcher = Dispatcher::new(engine.get(), client)?;
     for _ in 0..MOST_EVENTS {
         let Some(event) = shared.core.next_event() else { break };
         if let Some(rc) = dispatcher.dispatch(event)? {
             return Ok(rc);
         }
         dispatcher.now = Instant::now();
-        if dispatcher.now - start > LONGEST {
+        if dispatcher.now - dispatcher.start > LONGEST {
             break;
         }
     }
     Ok(0)
+}
+
+/// Dispatches the QoS 0 messages that were handed over, and nothing else.
+pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<()> {
+    let shared = &engine.get().shared;
+    let Some(_guard) = shared.enter_callbacks() else { return Ok(()) };
+    let mut dispatcher = Dispatcher::new(engine.get(), client)?;
+    for event in shared.core.inbox.take_sent() {
+        dispatcher.dispatch(event)?;
+    }
+    Ok(())
 }
 
 struct Dispatcher<'a, 'py> {
@@ -87,7 +86,23 @@ impl Drop for Dispatcher<'_, '_> {
     }
 }
 
-impl<'py> Dispatcher<'_, 'py> {
+impl<'a, 'py> Dispatcher<'a, 'py> {
+    fn new(engine: &'a Engine, client: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = client.py();
+        let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
+        let start = Instant::now();
+        Ok(Self {
+            engine,
+            client,
+            version: engine.shared.version(),
+            start,
+            now: start,
+            monotonic: monotonic.extract()?,
+            acks: Vec::new(),
+            acked: start,
+        })
+    }
+
     fn send_acks(&mut self) {
         if !self.acks.is_empty() {
             self.engine.shared.core.acknowledge(&self.acks);

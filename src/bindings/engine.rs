@@ -57,6 +57,11 @@ impl Shared {
         self.core.with_session(|session| session.config().version)
     }
 
+    /// Whether nothing but the caller's own next loop call would run callbacks.
+    pub(super) fn is_without_loop(&self) -> bool {
+        !self.looping.load(Ordering::Relaxed) && self.may_wait()
+    }
+
     pub(super) fn may_wait(&self) -> bool {
         !self.event_driven.load(Ordering::Relaxed) && !self.in_callback()
     }
@@ -272,6 +277,16 @@ impl Engine {
         Ok(self.core().inbox.descriptor()? as u64)
     }
 
+    /// Gives the descriptor back until the next `descriptor()`.
+    fn release_descriptor(&self) {
+        self.core().inbox.release_descriptor();
+    }
+
+    /// Calls `on_publish` for what a publish without a loop has just handed over.
+    fn dispatch_sent(slf: &Bound<'_, Self>, client: &Bound<'_, PyAny>) -> PyResult<()> {
+        super::dispatch::dispatch_sent(slf, client)
+    }
+
     /// Makes the descriptor readable once.
     fn interrupt(&self) {
         self.core().inbox.interrupt();
@@ -390,14 +405,12 @@ fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
 }
 
 #[cfg(unix)]
-fn into_descriptor(socket: socket2::Socket) -> u64 {
-    use std::os::fd::IntoRawFd;
+fn into_descriptor(socket: impl std::os::fd::IntoRawFd) -> u64 {
     socket.into_raw_fd() as u64
 }
 
 #[cfg(windows)]
-fn into_descriptor(socket: socket2::Socket) -> u64 {
-    use std::os::windows::io::IntoRawSocket;
+fn into_descriptor(socket: impl std::os::windows::io::IntoRawSocket) -> u64 {
     socket.into_raw_socket()
 }
 

@@ -81,6 +81,8 @@ pub struct PublishOutcome {
     /// The message waits for a connection.
     pub offline: bool,
     pub congested: bool,
+    /// The application wants to hear when it is published.
+    pub reports: bool,
 }
 
 impl Core {
@@ -177,8 +179,9 @@ impl Core {
         let receipt = state.session.publish(message);
         let offline = state.link.is_none();
         let congested = state.session.unsent() > HIGH_WATER;
+        let reports = state.session.config().report_published;
         self.send_output(state);
-        PublishOutcome { receipt, offline, congested }
+        PublishOutcome { receipt, offline, congested, reports }
     }
 
     pub fn request(
@@ -295,11 +298,14 @@ impl Core {
         })
     }
 
-    /// Waits until the unsent bytes are well below the high-water mark, or the connection ended.
+    /// Waits until the unsent bytes are well below the high-water mark, the connection ended, or it
+    /// has stalled: true. False asks for another call.
     pub fn wait_for_room(&self) -> bool {
-        self.wait_a_while(None, |state| {
+        let before = self.lock().session.unsent();
+        let has_room = |state: &State| {
             state.link.is_none() || state.session.unsent() <= HIGH_WATER / 2
-        })
+        };
+        self.wait_a_while(None, has_room) || self.lock().session.unsent() >= before
     }
 
     /// Waits until everything is written, and a requested disconnect carried out.

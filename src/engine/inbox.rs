@@ -152,6 +152,30 @@ impl Inbox {
         }
     }
 
+    /// Gives the descriptor back; the next call of [`Self::descriptor`] makes another.
+    pub fn release_descriptor(&self) {
+        let mut back = lock(&self.back);
+        back.waker = None;
+        back.signalled = false;
+    }
+
+    /// Takes out the QoS 0 messages that were handed to the transport.
+    pub fn take_sent(&self) -> Vec<Event> {
+        let mut front = lock(&self.front);
+        let mut back = lock(&self.back);
+        let mut taken = Vec::new();
+        for queue in [&mut *front, &mut back.events] {
+            let (sent, others) =
+                queue.drain(..).partition(|event| matches!(event, Event::Sent { .. }));
+            *queue = others;
+            let sent: VecDeque<Event> = sent;
+            taken.extend(sent);
+        }
+        let weight = taken.iter().map(Event::weight).sum();
+        self.weight.fetch_sub(weight, Ordering::Relaxed);
+        taken
+    }
+
     /// Makes the descriptor readable once, whether or not events wait.
     pub fn interrupt(&self) {
         lock(&self.back).signal();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::codec::{
-    Ack, AckKind, ConnAck, Packet, Properties, Publish, QoS, ReasonCode, Version, decode,
+    Ack, AckKind, ConnAck, Packet, PacketType, Properties, Publish, QoS, ReasonCode, Version, decode,
     parse_frame,
 };
 
@@ -149,8 +149,12 @@ impl Session {
         if size > self.own.maximum_packet_size {
             return Err(PeerError::PacketTooLarge(size));
         }
+        let version = self.config.version;
+        if !PacketType::from_first_byte(frame.first).is_some_and(|t| t.is_sent_by_server(version)) {
+            return Err(PeerError::Protocol("packet that a server may not send"));
+        }
         let Some(body) = rest.get(frame.header_len..size) else { return Ok(None) };
-        let packet = decode(self.config.version, frame.first, body, source)?;
+        let packet = decode(version, frame.first, body, source)?;
         self.handle_packet(packet, now)?;
         Ok(Some(at + size))
     }
@@ -200,7 +204,7 @@ impl Session {
             Packet::Connect(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
-            | Packet::PingReq => Err(PeerError::Protocol("packet that only a client may send")),
+            | Packet::PingReq => Err(PeerError::Protocol("packet that a server may not send")),
         }
     }
 

@@ -4,11 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .state import ClientState
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from typing import Generic, TypeVar
+
+    from .types import (
+        CallbackOnConnect,
+        CallbackOnConnectFail,
+        CallbackOnDisconnect,
+        CallbackOnLog,
+        CallbackOnMessage,
+        CallbackOnPreConnect,
+        CallbackOnPublish,
+        CallbackOnSocket,
+        CallbackOnSubscribe,
+        CallbackOnUnsubscribe,
+    )
+
+    F = TypeVar("F", bound=Callable[..., Any])
+    Log = TypeVar("Log", bound=CallbackOnLog)
+    PreConnect = TypeVar("PreConnect", bound=CallbackOnPreConnect)
+    Connect = TypeVar("Connect", bound=CallbackOnConnect)
+    ConnectFail = TypeVar("ConnectFail", bound=CallbackOnConnectFail)
+    Subscribe = TypeVar("Subscribe", bound=CallbackOnSubscribe)
+    Message = TypeVar("Message", bound=CallbackOnMessage)
+    Publish = TypeVar("Publish", bound=CallbackOnPublish)
+    Unsubscribe = TypeVar("Unsubscribe", bound=CallbackOnUnsubscribe)
+    Disconnect = TypeVar("Disconnect", bound=CallbackOnDisconnect)
+    Socket = TypeVar("Socket", bound=CallbackOnSocket)
+
+    class Slot(Generic[F]):
+        """The property that :func:`_slot` makes, as type checkers see it."""
+
+        def __get__(self, client: object, owner: type | None = None) -> F | None: ...
+
+        def __set__(self, client: object, func: F | None) -> None: ...
+
 
 NAMES = (
     "on_log",
@@ -58,17 +92,17 @@ class Callbacks(ClientState):
             event_driven=self.on_socket_register_write is not None,
         )
 
-    on_log = _slot(
+    on_log: Slot[CallbackOnLog] = _slot(
         "on_log",
         """``on_log(client, userdata, level, buf)``: a line of the client's log.
 
         ``level`` is one of ``MQTT_LOG_*``, ``buf`` the text. Its exceptions are swallowed.""",
     )
-    on_pre_connect = _slot(
+    on_pre_connect: Slot[CallbackOnPreConnect] = _slot(
         "on_pre_connect",
         """``on_pre_connect(client, userdata)``: before each dialling, so credentials can change.""",
     )
-    on_connect = _slot(
+    on_connect: Slot[CallbackOnConnect] = _slot(
         "on_connect",
         """CONNACK came (OASIS MQTT 5.0, clause 3.2).
 
@@ -77,11 +111,11 @@ class Callbacks(ClientState):
         Version 1: ``on_connect(client, userdata, flags, rc)`` with a dict and the return code for
         MQTT 3.x, and ``(client, userdata, flags, reason_code, properties)`` for MQTT 5.0.""",
     )
-    on_connect_fail = _slot(
+    on_connect_fail: Slot[CallbackOnConnectFail] = _slot(
         "on_connect_fail",
         """``on_connect_fail(client, userdata)``: the loop could not reach the broker.""",
     )
-    on_subscribe = _slot(
+    on_subscribe: Slot[CallbackOnSubscribe] = _slot(
         "on_subscribe",
         """SUBACK came (clause 3.9).
 
@@ -89,18 +123,18 @@ class Callbacks(ClientState):
         code per filter. Version 1 with MQTT 3.x: ``(client, userdata, mid, granted_qos)``, a tuple
         of the granted QoS, 128 for a failure.""",
     )
-    on_message = _slot(
+    on_message: Slot[CallbackOnMessage] = _slot(
         "on_message",
         """``on_message(client, userdata, message)``: a message that no filter callback took.""",
     )
-    on_publish = _slot(
+    on_publish: Slot[CallbackOnPublish] = _slot(
         "on_publish",
         """A publish is through (clauses 4.3.1 to 4.3.3).
 
         Version 2: ``on_publish(client, userdata, mid, reason_code, properties)``; a failure code
         means that the broker refused the message. Version 1: ``(client, userdata, mid)``.""",
     )
-    on_unsubscribe = _slot(
+    on_unsubscribe: Slot[CallbackOnUnsubscribe] = _slot(
         "on_unsubscribe",
         """UNSUBACK came (clause 3.11).
 
@@ -108,7 +142,7 @@ class Callbacks(ClientState):
         is empty for MQTT 3.x. Version 1: ``(client, userdata, mid)``, and for MQTT 5.0
         ``(client, userdata, mid, properties, reason_codes)`` with a bare code for a single filter.""",
     )
-    on_disconnect = _slot(
+    on_disconnect: Slot[CallbackOnDisconnect] = _slot(
         "on_disconnect",
         """The connection ended, by either side.
 
@@ -116,22 +150,22 @@ class Callbacks(ClientState):
         Version 1: ``(client, userdata, rc)``, and for MQTT 5.0
         ``(client, userdata, reason_code, properties)``.""",
     )
-    on_socket_open = _slot(
+    on_socket_open: Slot[CallbackOnSocket] = _slot(
         "on_socket_open",
         """``on_socket_open(client, userdata, sock)``: watch ``sock`` for reading in an external loop.""",
     )
-    on_socket_close = _slot(
+    on_socket_close: Slot[CallbackOnSocket] = _slot(
         "on_socket_close",
         """``on_socket_close(client, userdata, sock)``: stop watching ``sock``; it is about to close.""",
     )
-    on_socket_register_write = _slot(
+    on_socket_register_write: Slot[CallbackOnSocket] = _slot(
         "on_socket_register_write",
         """``on_socket_register_write(client, userdata, sock)``: paho waits for writing here.
 
         The engine writes by itself, so this is never called. A client that has it is driven by an
         event loop: its :meth:`publish` never waits for the connection.""",
     )
-    on_socket_unregister_write = _slot(
+    on_socket_unregister_write: Slot[CallbackOnSocket] = _slot(
         "on_socket_unregister_write",
         """``on_socket_unregister_write(client, userdata, sock)``: the counterpart, never called.""",
     )
@@ -143,59 +177,59 @@ class Callbacks(ClientState):
 
         return decorate
 
-    def log_callback(self) -> Callable[[F], F]:
+    def log_callback(self) -> Callable[[Log], Log]:
         """Decorator that sets :attr:`on_log`."""
         return self._decorator("on_log")
 
-    def pre_connect_callback(self) -> Callable[[F], F]:
+    def pre_connect_callback(self) -> Callable[[PreConnect], PreConnect]:
         """Decorator that sets :attr:`on_pre_connect`."""
         return self._decorator("on_pre_connect")
 
-    def connect_callback(self) -> Callable[[F], F]:
+    def connect_callback(self) -> Callable[[Connect], Connect]:
         """Decorator that sets :attr:`on_connect`."""
         return self._decorator("on_connect")
 
-    def connect_fail_callback(self) -> Callable[[F], F]:
+    def connect_fail_callback(self) -> Callable[[ConnectFail], ConnectFail]:
         """Decorator that sets :attr:`on_connect_fail`."""
         return self._decorator("on_connect_fail")
 
-    def subscribe_callback(self) -> Callable[[F], F]:
+    def subscribe_callback(self) -> Callable[[Subscribe], Subscribe]:
         """Decorator that sets :attr:`on_subscribe`."""
         return self._decorator("on_subscribe")
 
-    def message_callback(self) -> Callable[[F], F]:
+    def message_callback(self) -> Callable[[Message], Message]:
         """Decorator that sets :attr:`on_message`."""
         return self._decorator("on_message")
 
-    def publish_callback(self) -> Callable[[F], F]:
+    def publish_callback(self) -> Callable[[Publish], Publish]:
         """Decorator that sets :attr:`on_publish`."""
         return self._decorator("on_publish")
 
-    def unsubscribe_callback(self) -> Callable[[F], F]:
+    def unsubscribe_callback(self) -> Callable[[Unsubscribe], Unsubscribe]:
         """Decorator that sets :attr:`on_unsubscribe`."""
         return self._decorator("on_unsubscribe")
 
-    def disconnect_callback(self) -> Callable[[F], F]:
+    def disconnect_callback(self) -> Callable[[Disconnect], Disconnect]:
         """Decorator that sets :attr:`on_disconnect`."""
         return self._decorator("on_disconnect")
 
-    def socket_open_callback(self) -> Callable[[F], F]:
+    def socket_open_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_open`."""
         return self._decorator("on_socket_open")
 
-    def socket_close_callback(self) -> Callable[[F], F]:
+    def socket_close_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_close`."""
         return self._decorator("on_socket_close")
 
-    def socket_register_write_callback(self) -> Callable[[F], F]:
+    def socket_register_write_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_register_write`."""
         return self._decorator("on_socket_register_write")
 
-    def socket_unregister_write_callback(self) -> Callable[[F], F]:
+    def socket_unregister_write_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_unregister_write`."""
         return self._decorator("on_socket_unregister_write")
 
-    def message_callback_add(self, sub: str, callback: Callable[..., None]) -> None:
+    def message_callback_add(self, sub: str, callback: CallbackOnMessage) -> None:
         """Registers a callback for the messages that match a topic filter.
 
         All callbacks whose filters match are called; :attr:`on_message` gets what matches none.
@@ -219,10 +253,10 @@ class Callbacks(ClientState):
         except KeyError:
             pass
 
-    def topic_callback(self, sub: str) -> Callable[[F], F]:
+    def topic_callback(self, sub: str) -> Callable[[Message], Message]:
         """Decorator form of :meth:`message_callback_add`."""
 
-        def decorate(func: F) -> F:
+        def decorate(func: Message) -> Message:
             self.message_callback_add(sub, func)
             return func
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import string
 from typing import NamedTuple
 
 from ..enums import ConnackCode, MQTTErrorCode
 from ..packettypes import PacketTypes
 from ..reasoncodes import ReasonCode
 
-_ERROR_TEXTS = {
+_ERROR_TEXTS: dict[int, str] = {
     MQTTErrorCode.MQTT_ERR_SUCCESS: "No error.",
     MQTTErrorCode.MQTT_ERR_NOMEM: "Out of memory.",
     MQTTErrorCode.MQTT_ERR_PROTOCOL: "A network protocol error occurred when communicating with the broker.",
@@ -28,7 +27,7 @@ _ERROR_TEXTS = {
     MQTTErrorCode.MQTT_ERR_KEEPALIVE: "Client or broker did not communicate in the keepalive interval.",
 }
 
-_CONNACK_TEXTS = {
+_CONNACK_TEXTS: dict[int, str] = {
     ConnackCode.CONNACK_ACCEPTED: "Connection Accepted.",
     ConnackCode.CONNACK_REFUSED_PROTOCOL_VERSION: "Connection Refused: unacceptable protocol version.",
     ConnackCode.CONNACK_REFUSED_IDENTIFIER_REJECTED: "Connection Refused: identifier rejected.",
@@ -37,7 +36,7 @@ _CONNACK_TEXTS = {
     ConnackCode.CONNACK_REFUSED_NOT_AUTHORIZED: "Connection Refused: not authorised.",
 }
 
-_CONNACK_REASONS = {
+_CONNACK_REASONS: dict[int, str] = {
     ConnackCode.CONNACK_ACCEPTED: "Success",
     ConnackCode.CONNACK_REFUSED_PROTOCOL_VERSION: "Unsupported protocol version",
     ConnackCode.CONNACK_REFUSED_IDENTIFIER_REJECTED: "Client identifier not valid",
@@ -75,14 +74,14 @@ class ConnectFlagsDict(dict):  # type: ignore[type-arg]
 
 def error_string(mqtt_errno: MQTTErrorCode | int) -> str:
     """The text for a result code (``MQTT_ERR_*``)."""
-    return _ERROR_TEXTS.get(mqtt_errno, "Unknown error.")  # type: ignore[call-overload, no-any-return]
+    return _ERROR_TEXTS.get(mqtt_errno, "Unknown error.")
 
 
 def connack_string(connack_code: int | ReasonCode) -> str:
     """The text for a CONNACK return code of MQTT 3.x, or the name of a reason code."""
     if isinstance(connack_code, ReasonCode):
         return str(connack_code)
-    return _CONNACK_TEXTS.get(connack_code, "Connection Refused: unknown reason.")  # type: ignore[call-overload, no-any-return]
+    return _CONNACK_TEXTS.get(connack_code, "Connection Refused: unknown reason.")
 
 
 def convert_connack_rc_to_reason_code(connack_code: ConnackCode | int) -> ReasonCode:
@@ -90,7 +89,7 @@ def convert_connack_rc_to_reason_code(connack_code: ConnackCode | int) -> Reason
 
     Their numbers differ: compare by name, as in ``reason == "Not authorized"``.
     """
-    name = _CONNACK_REASONS.get(connack_code, "Unspecified error")  # type: ignore[call-overload]
+    name = _CONNACK_REASONS.get(connack_code, "Unspecified error")
     return ReasonCode(PacketTypes.CONNACK, name)
 
 
@@ -114,7 +113,7 @@ def reason_code(packet_type: int, value: int) -> ReasonCode:
 
 def _base62(
     num: int,
-    base: str = string.digits + string.ascii_letters,
+    base: str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     padding: int = 1,
 ) -> str:
     """A number in base 62, filled up with zeros to ``padding`` digits."""

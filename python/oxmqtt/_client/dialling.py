@@ -6,8 +6,7 @@ Python dials, so each exception is exactly Python's; the connected socket then g
 from __future__ import annotations
 
 import socket
-import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..enums import (
     LogLevel,
@@ -21,10 +20,16 @@ from .codes import _base62
 from .log import connect_line
 from .sockets import ConnectionSocket
 from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
+from .transports import require_transport
+
+if TYPE_CHECKING:
+    from .types import CleanStartOption
 
 
 def random_client_id() -> bytes:
     """A client identifier for servers that want one (MQTT 3.1 and some of 3.1.1)."""
+    import uuid
+
     return _base62(uuid.uuid4().int, padding=22).encode("utf8")
 
 
@@ -38,7 +43,7 @@ class Dialling(ClientState):
         keepalive: int = 60,
         bind_address: str = "",
         bind_port: int = 0,
-        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
         properties: Properties | None = None,
     ) -> MQTTErrorCode:
         """Connects to a broker and sends CONNECT; the answer comes with the loop.
@@ -71,10 +76,11 @@ class Dialling(ClientState):
         keepalive: int = 60,
         bind_address: str = "",
         bind_port: int = 0,
-        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
         properties: Properties | None = None,
     ) -> None:
         """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
+        require_transport(self._transport)
         arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
         self._set_target(*arguments, state=_ConnectionState.MQTT_CS_CONNECT_ASYNC)
         self._engine.interrupt()
@@ -86,7 +92,7 @@ class Dialling(ClientState):
         keepalive: int,
         bind_address: str,
         bind_port: int,
-        clean_start: bool | int,
+        clean_start: CleanStartOption,
         properties: Properties | None,
         *,
         state: _ConnectionState,
@@ -134,6 +140,7 @@ class Dialling(ClientState):
 
     def _create_socket(self) -> socket.socket:
         """Dials; the connected socket."""
+        require_transport(self._transport)
         if self._transport == "unix":
             dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -189,7 +196,7 @@ class Dialling(ClientState):
             password=self._password if has_password else None,
             will=will,
             properties=self._connect_properties if self._v5 else None,
-            bridge=self._client_mode == PahoClientMode.MQTT_BRIDGE,
+            bridge=self._client_mode == PahoClientMode.MQTT_BRIDGE and not self._v5,
             connack_timeout=self._connect_timeout,
         )
 
@@ -246,4 +253,3 @@ class Dialling(ClientState):
     def is_connected(self) -> bool:
         """Whether the broker has accepted the connection and it still stands."""
         return self._engine.online
-

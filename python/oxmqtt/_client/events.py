@@ -87,7 +87,8 @@ class Events(Dialling):
             reason = convert_connack_rc_to_reason_code(code)
             properties = None
         if code == 0:
-            self._state = _ConnectionState.MQTT_CS_CONNECTED
+            if self._state is _ConnectionState.MQTT_CS_CONNECTING:
+                self._state = _ConnectionState.MQTT_CS_CONNECTED
             self._connected_at = time.monotonic()
         line, args = connack_line(flags, reason if self._v5 else code, properties, self._v5)
         self._easy_log(_DEBUG, line, *args)
@@ -128,10 +129,11 @@ class Events(Dialling):
         if kind == "protocol":
             self._easy_log(_DEBUG, "Received malformed packet: %s", text)
         if kind == "requested" or self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
+            sock = self._sock
             try:
                 self._disconnected(MQTTErrorCode.MQTT_ERR_SUCCESS)
             finally:
-                if self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
+                if self._sock is sock:  # the callback did not connect again
                     self._state = _ConnectionState.MQTT_CS_DISCONNECTED
                     self._sock_close()
             return MQTTErrorCode.MQTT_ERR_SUCCESS

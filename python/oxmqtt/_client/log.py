@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ..enums import LogLevel
 
+#: The levels of ``logging``, which a program without a logger need not load.
 LOGGING_LEVEL = {
-    LogLevel.MQTT_LOG_DEBUG: logging.DEBUG,
-    LogLevel.MQTT_LOG_INFO: logging.INFO,
-    LogLevel.MQTT_LOG_NOTICE: logging.INFO,
-    LogLevel.MQTT_LOG_WARNING: logging.WARNING,
-    LogLevel.MQTT_LOG_ERR: logging.ERROR,
+    LogLevel.MQTT_LOG_DEBUG: 10,
+    LogLevel.MQTT_LOG_INFO: 20,
+    LogLevel.MQTT_LOG_NOTICE: 20,
+    LogLevel.MQTT_LOG_WARNING: 30,
+    LogLevel.MQTT_LOG_ERR: 40,
 }
 
 #: (format, arguments), as ``logging`` takes them.

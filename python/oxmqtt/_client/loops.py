@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import select
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
 from .events import Events
+
+if TYPE_CHECKING:
+    from .sockets import ConnectionSocket
 
 #: Seconds that a stopping loop gives to what is on its way: acknowledgements, a disconnect.
 _STOP_GRACE = 0.15
@@ -86,7 +89,7 @@ class Loops(Events):
         """Always False: an event loop never needs to watch for writing."""
         return False
 
-    def socket(self) -> object:
+    def socket(self) -> ConnectionSocket | None:
         """The connection's socket for event loops, or None.
 
         It is readable when :meth:`loop_read` has something to do.
@@ -119,6 +122,12 @@ class Loops(Events):
             yield
         finally:
             self._engine.configure(looping=False)
+            self._release_descriptor()
+
+    def _release_descriptor(self) -> None:
+        """Without connection and loop nobody waits on it; the next one makes another."""
+        if self._sock is None and not self._engine.looping and not self._dialling:
+            self._engine.release_descriptor()
 
     def _run(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
         while True:
@@ -128,19 +137,19 @@ class Loops(Events):
             self._reconnect_wait()
             if self._should_exit():
                 return rc
-            if self._state is not _ConnectionState.MQTT_CS_CONNECT_ASYNC and self._sock is None:
+            if not self._connect_due() and self._sock is None:
                 self._try_reconnect(retry=True)
 
     def _run_connection(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
         """Runs until the connection ends or the loop has to."""
         while True:
-            if self._state is _ConnectionState.MQTT_CS_CONNECT_ASYNC:
+            if self._connect_due():
                 if not self._try_reconnect(retry=retry_first_connection):
                     self._reconnect_wait()
                     if self._should_exit():
                         return _NO_CONN
                 continue
-            if self._sock is None and self._dialled_elsewhere() and not self._should_exit():
+            if self._sock is None and self._dialled_elsewhere():
                 self._wait(min(timeout, _LONGEST_WAIT))
                 self._drain()
                 continue
@@ -148,12 +157,18 @@ class Loops(Events):
             if self._thread_terminate:
                 self._finish_stopping()
                 return MQTTErrorCode.MQTT_ERR_NOMEM
-            if rc != _SUCCESS and self._state is not _ConnectionState.MQTT_CS_CONNECT_ASYNC:
+            if rc != _SUCCESS and not self._connect_due():
                 return rc
 
+    def _connect_due(self) -> bool:
+        """``connect_async()`` was called, and the loop has yet to dial."""
+        return self._state is _ConnectionState.MQTT_CS_CONNECT_ASYNC
+
     def _dialled_elsewhere(self) -> bool:
-        """No connection yet, but another thread is about to make one."""
-        return self._state is _ConnectionState.MQTT_CS_NEW or self._dialling
+        """No connection yet, but another thread makes one or is about to."""
+        own_thread = self._thread is threading.current_thread()
+        is_new = self._state is _ConnectionState.MQTT_CS_NEW and own_thread
+        return (is_new or self._dialling) and not self._should_exit()
 
     def _try_reconnect(self, retry: bool) -> bool:
         """Reconnects; a failure goes to ``on_connect_fail`` and, without ``retry``, to the caller."""
@@ -187,6 +202,8 @@ class Loops(Events):
             delay = min(delay * 2, self._reconnect_max_delay)
         self._reconnect_delay = delay
         self._connected_at = 0.0
+        import random
+
         # Clients that lost the same broker must not come back in step.
         until = time.monotonic() + delay * random.uniform(0.5, 1.0)
         while not self._should_exit() and self._sock is None:
@@ -224,6 +241,7 @@ class Loops(Events):
                 return
             self._wait(left)
             self._drain()
+        self._release_descriptor()
 
     def loop_start(self) -> MQTTErrorCode:
         """Runs the loop on a thread of its own until :meth:`loop_stop`.
@@ -253,6 +271,7 @@ class Loops(Events):
         if thread is not threading.current_thread():
             thread.join()
             self._thread = None
+            self._release_descriptor()
         return _SUCCESS
 
     def _thread_main(self) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..enums import CallbackAPIVersion, MQTTProtocolVersion, PahoClientMode
 from ..properties import Properties
 from .state import ClientState
 
+if TYPE_CHECKING:
+    import logging
 
-def encode_payload(payload: Any) -> bytes | bytearray:
+    from typing_extensions import Self
+
+    from .types import PayloadType
+
+
+def encode_payload(payload: PayloadType) -> bytes | bytearray:
     """A payload as bytes: text in UTF-8, numbers in decimal, None as empty."""
     if isinstance(payload, str):
         return payload.encode("utf-8")
@@ -45,12 +51,12 @@ class Options(ClientState):
         return self._protocol
 
     @property
-    def transport(self) -> str:
+    def transport(self) -> Literal["tcp", "websockets", "unix"]:
         """``"tcp"``, ``"unix"`` or ``"websockets"``."""
         return self._transport
 
     @transport.setter
-    def transport(self, value: str) -> None:
+    def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
         self._change("transport", value)
 
     @property
@@ -163,7 +169,7 @@ class Options(ClientState):
         """Sets :attr:`max_inflight_messages`."""
         self.max_inflight_messages = inflight
 
-    def max_queued_messages_set(self, queue_size: int) -> Any:
+    def max_queued_messages_set(self, queue_size: int) -> Self:
         """Sets :attr:`max_queued_messages`; returns the client.
 
         :raises TypeError: not an int.
@@ -192,7 +198,7 @@ class Options(ClientState):
     def will_set(
         self,
         topic: str,
-        payload: Any = None,
+        payload: PayloadType = None,
         qos: int = 0,
         retain: bool = False,
         properties: Properties | None = None,
@@ -251,7 +257,11 @@ class Options(ClientState):
 
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
         """Logs to ``logger``, else to the one set before, else to ``oxmqtt.client``."""
-        self.logger = logger or self._logger or logging.getLogger("oxmqtt.client")
+        if logger is None and self._logger is None:
+            import logging
+
+            logger = logging.getLogger("oxmqtt.client")
+        self.logger = logger or self._logger
 
     def disable_logger(self) -> None:
         """Logs to no logger."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from .._native import ClientBase
@@ -18,12 +16,16 @@ from ..matcher import MQTTMatcher
 from .log import LOGGING_LEVEL
 
 if TYPE_CHECKING:
+    import logging
     import ssl
+    import threading
+    from typing import Literal
 
     from ..properties import Properties
     from .sockets import ConnectionSocket
+    from .types import CleanStartOption
 
-MQTT_CLEAN_START_FIRST_ONLY = 3
+MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
 
 class TopicCallbacks(MQTTMatcher):
@@ -51,7 +53,7 @@ class ClientState(ClientBase):
         client_id: bytes,
         userdata: Any,
         protocol: MQTTProtocolVersion,
-        transport: str,
+        transport: Literal["tcp", "websockets", "unix"],
         reconnect_on_failure: bool,
         manual_ack: bool,
     ) -> None:
@@ -69,7 +71,7 @@ class ClientState(ClientBase):
         self._bind_address = ""
         self._bind_port = 0
         self._connect_timeout = 5.0
-        self._clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY
+        self._clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY
         self._mqttv5_first_connect = True
         self._connect_properties: Properties | None = None
         self._client_mode = PahoClientMode.MQTT_CLIENT
@@ -128,7 +130,6 @@ class ClientState(ClientBase):
             self._logger.log(LOGGING_LEVEL[level], fmt, *args)
 
     if TYPE_CHECKING:
-
         #: MQTT 3.x only; set by the constructor.
         _clean_session: bool
 
