@@ -1,8 +1,36 @@
 """The native module: tables, conversions and the engine.  Private; programs use the modules above."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, Self, disjoint_base
+
+from ._client.types import PayloadType
+from .enums import MessageState, MQTTErrorCode
+from .properties import Properties
+
+__all__ = [
+    "DEBUG_BUILD",
+    "PROPERTIES",
+    "REASON_CODES",
+    "ClientBase",
+    "Engine",
+    "MQTTMessage",
+    "MQTTMessageInfo",
+    "__version__",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
+    "decode_properties",
+    "decode_subscribe_options",
+    "decode_value",
+    "decode_varint",
+    "encode_properties",
+    "encode_subscribe_options",
+    "encode_value",
+    "encode_varint",
+    "flush_all",
+    "topic_matches_sub",
+]
 
 __version__: Final[str]
 #: Whether the module was built without optimisation.
@@ -27,3 +55,136 @@ def encode_subscribe_options(
 ) -> bytes: ...
 def decode_subscribe_options(byte: int, /) -> tuple[int, bool, bool, int]: ...
 def topic_matches_sub(sub: str, topic: str) -> bool: ...
+
+# messages
+
+@disjoint_base
+class MQTTMessage:
+    mid: int
+    payload: bytes
+    qos: int
+    retain: bool
+    dup: bool
+    timestamp: float
+    state: MessageState
+    properties: Properties | None
+    info: MQTTMessageInfo
+    _topic: bytes
+
+    def __new__(cls, mid: int = 0, topic: bytes = b"") -> Self: ...
+    @property
+    def topic(self) -> str: ...
+    @topic.setter
+    def topic(self, value: bytes) -> None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __copy__(self) -> MQTTMessage: ...
+
+@final
+class MQTTMessageInfo:
+    mid: int
+    @property
+    def rc(self) -> MQTTErrorCode: ...
+    @rc.setter
+    def rc(self, value: int) -> None: ...
+    def __new__(cls, mid: int) -> Self: ...
+    def wait_for_publish(self, timeout: float | None = None) -> None: ...
+    def is_published(self) -> bool: ...
+    def next(self) -> MQTTErrorCode | int: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> MQTTErrorCode | int: ...
+    def __getitem__(self, index: int, /) -> MQTTErrorCode | int: ...
+
+# the client's native side
+
+@disjoint_base
+class ClientBase:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    @property
+    def _engine(self) -> Engine: ...
+    def publish(
+        self,
+        topic: str,
+        payload: PayloadType = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> MQTTMessageInfo: ...
+    def ack(self, mid: int, qos: int) -> MQTTErrorCode: ...
+
+@final
+class Engine:
+    def configure(
+        self,
+        *,
+        version: int | None = None,
+        max_inflight: int | None = None,
+        max_queued: int | None = None,
+        manual_ack: bool | None = None,
+        report_published: bool | None = None,
+        trace: bool | None = None,
+        event_driven: bool | None = None,
+        looping: bool | None = None,
+        survives_exceptions: bool | None = None,
+    ) -> None: ...
+    def connect(
+        self,
+        descriptor: int,
+        *,
+        unix: bool,
+        client_id: bytes,
+        clean_start: bool,
+        keep_alive: int,
+        username: bytes | None,
+        password: bytes | None,
+        will: tuple[str, bytes, int, bool, Properties | None] | None,
+        properties: Properties | None,
+        bridge: bool,
+        connack_timeout: float,
+    ) -> None: ...
+    def abandon(self) -> None: ...
+    def abort(self) -> None: ...
+    def duplicate_socket(self) -> int | None: ...
+    def disconnect(self, reason: int, properties: Properties | None) -> bool: ...
+    def subscribe(
+        self, filters: list[tuple[str, int]], properties: Properties | None
+    ) -> tuple[int, int | None]: ...
+    def unsubscribe(
+        self, filters: list[str], properties: Properties | None
+    ) -> tuple[int, int | None]: ...
+    #: ``client`` has the methods of ``oxmqtt._client.events.Events``.
+    def drain(self, client: object) -> int: ...
+    def dispatch_sent(self, client: object) -> None: ...
+    def descriptor(self) -> int: ...
+    def release_descriptor(self) -> None: ...
+    def interrupt(self) -> None: ...
+    def forget_topics(self) -> None: ...
+    def flush(self, timeout: float) -> bool: ...
+    def drop_unfinished(self) -> list[MQTTMessage]: ...
+    def reset(self) -> None: ...
+    @property
+    def online(self) -> bool: ...
+    @property
+    def unfinished(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def unsent(self) -> int: ...
+    @property
+    def last_mid(self) -> int: ...
+    @property
+    def waiting_events(self) -> int: ...
+    @property
+    def looping(self) -> bool: ...
+    @property
+    def in_callback(self) -> bool: ...
+    @property
+    def assigned_client_id(self) -> str | None: ...
+
+# the process
+
+def flush_all(timeout: float) -> None: ...
+def before_fork() -> None: ...
+def after_fork_in_parent() -> None: ...
+def after_fork_in_child() -> None: ...
