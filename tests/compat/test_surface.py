@@ -9,6 +9,9 @@ from __future__ import annotations
 import enum
 import importlib
 import inspect
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -256,3 +259,32 @@ def test_client_re_exports_the_same_objects(module: str, name: str) -> None:
         assert getattr(load("oxmqtt", module), name) is getattr(load("oxmqtt", "exception"), name)
         return
     assert getattr(load("oxmqtt", "client"), name) is getattr(load("oxmqtt", module), name)
+
+
+def spelled(annotation: Any) -> str:
+    """A type as text, classes without their modules."""
+    text = re.sub(r"ForwardRef\('(\w+)'\)", r"\1", str(annotation))
+    return re.sub(r"(?:\w+\.)+(\w+)", r"\1", text)
+
+
+def test_names_for_annotations_mean_the_same() -> None:
+    types = load("oxmqtt", "_client.types")
+    client, paho_client = load("oxmqtt", "client"), load("paho.mqtt", "client")
+    for name in types.__all__:
+        if name == "SocketLike":  # paho has it for type checkers only
+            continue
+        assert spelled(getattr(client, name)) == spelled(getattr(paho_client, name)), name
+
+
+def test_import_loads_nothing_that_few_programs_need() -> None:
+    late = ["logging", "oxmqtt._client.leftovers", "oxmqtt._client.types", "random", "ssl", "uuid"]
+    # pytest plugins, coverage and .pth files may load some of those themselves
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "from oxmqtt.client import Client, MQTTv5\n"
+        f"print(*(set({late}) & (set(sys.modules) - before)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
