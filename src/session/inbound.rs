@@ -16,49 +16,81 @@ use super::ids::IdUse;
 use super::limits::ServerLimits;
 use super::{Phase, Session};
 
-/// A QoS 2 message between its PUBLISH and our PUBCOMP.
+/// How far a QoS 2 message is between its PUBLISH and our PUBCOMP.
 #[derive(Debug)]
 enum Receiving {
     /// PUBREC is sent, PUBREL is due.
     Held(Message),
     /// Given to the application on that connection; its acknowledgement is due.
     Delivered { epoch: u32 },
+    /// Acknowledged by the application while there was no PUBREL of the connection to answer.
+    Acknowledged,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    /// The connection whose Receive Maximum it takes a place of: that of its last PUBLISH.
+    counted_on: u32,
+    receiving: Receiving,
 }
 
 /// State of incoming messages.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
-    qos2: FxHashMap<u16, Receiving>,
-    unacknowledged_qos1: usize,
+    qos2: FxHashMap<u16, Incoming>,
+    /// Messages of this connection that the server still counts [MQTT-4.9.0-1].
+    unacknowledged: usize,
     aliases: FxHashMap<u16, Bytes>,
 }
 
 impl Inbound {
     pub(super) fn handle_connection_end(&mut self) {
-        self.unacknowledged_qos1 = 0;
+        self.unacknowledged = 0;
         self.aliases.clear();
     }
 
-    pub(super) fn handle_acknowledged(&mut self, packet_id: u16, qos: QoS) {
-        match qos {
-            QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => {
-                self.unacknowledged_qos1 = self.unacknowledged_qos1.saturating_sub(1);
+    /// The application acknowledged a QoS 1 message; `current` is its connection if it stands.
+    /// Whether PUBACK is due.
+    pub(super) fn handle_acknowledged_qos1(&mut self, current: Option<u32>) -> bool {
+        if current.is_some() {
+            self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        }
+        current.is_some()
+    }
+
+    /// The same for a QoS 2 message; whether PUBCOMP is due now.
+    pub(super) fn handle_acknowledged_qos2(
+        &mut self,
+        packet_id: u16,
+        epoch: u32,
+        current: Option<u32>,
+    ) -> bool {
+        let Some(incoming) = self.qos2.get_mut(&packet_id) else { return false };
+        match incoming.receiving {
+            Receiving::Delivered { epoch: delivered } if Some(delivered) == current => {
+                self.complete(packet_id, delivered);
+                true
             }
-            QoS::ExactlyOnce => {
-                self.qos2.remove(&packet_id);
+            Receiving::Delivered { epoch: delivered } if delivered <= epoch => {
+                incoming.receiving = Receiving::Acknowledged;
+                false
             }
+            _ => false,
         }
     }
 
-    fn unacknowledged(&self) -> usize {
-        self.unacknowledged_qos1 + self.qos2.len()
+    fn complete(&mut self, packet_id: u16, epoch: u32) {
+        if let Some(incoming) = self.qos2.remove(&packet_id)
+            && incoming.counted_on == epoch
+        {
+            self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        }
     }
 
     pub(super) fn held(&self) -> impl Iterator<Item = &Message> {
-        self.qos2.values().filter_map(|receiving| match receiving {
+        self.qos2.values().filter_map(|incoming| match &incoming.receiving {
             Receiving::Held(message) => Some(message),
-            Receiving::Delivered { .. } => None,
+            Receiving::Delivered { .. } | Receiving::Acknowledged => None,
         })
     }
 
@@ -89,6 +121,9 @@ impl Session {
     pub fn handle_input(&mut self, chunk: Bytes, now: Instant) {
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.handle_received(now);
+        }
+        if !matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online) {
+            return;
         }
         let source = if self.partial.is_empty() {
             chunk
@@ -259,17 +294,24 @@ impl Session {
         match qos {
             QoS::AtMostOnce => self.events.push(Event::Message(message)),
             QoS::AtLeastOnce => {
-                self.inbound.unacknowledged_qos1 += 1;
-                self.check_receive_maximum()?;
+                self.count_unacknowledged()?;
                 self.events.push(Event::Message(message));
             }
             QoS::ExactlyOnce => {
                 // A second PUBLISH with the identifier is the same message [MQTT-4.3.3-10].
-                if !self.inbound.qos2.contains_key(&packet_id) {
-                    let publish = message.publish.detach();
-                    let message = Message { publish, ..message };
-                    self.inbound.qos2.insert(packet_id, Receiving::Held(message));
-                    self.check_receive_maximum()?;
+                let epoch = self.epoch;
+                let counted = match self.inbound.qos2.get_mut(&packet_id) {
+                    Some(known) => std::mem::replace(&mut known.counted_on, epoch) == epoch,
+                    None => {
+                        let publish = message.publish.detach();
+                        let receiving = Receiving::Held(Message { publish, ..message });
+                        let incoming = Incoming { counted_on: epoch, receiving };
+                        self.inbound.qos2.insert(packet_id, incoming);
+                        false
+                    }
+                };
+                if !counted {
+                    self.count_unacknowledged()?;
                 }
                 self.send_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS);
             }
@@ -277,8 +319,9 @@ impl Session {
         Ok(())
     }
 
-    fn check_receive_maximum(&self) -> Result<(), PeerError> {
-        if self.inbound.unacknowledged() > usize::from(self.own.receive_maximum) {
+    fn count_unacknowledged(&mut self) -> Result<(), PeerError> {
+        self.inbound.unacknowledged += 1;
+        if self.inbound.unacknowledged > usize::from(self.own.receive_maximum) {
             return Err(PeerError::ReceiveMaximumExceeded);
         }
         Ok(())
@@ -288,22 +331,22 @@ impl Session {
         let packet_id = ack.packet_id;
         self.trace(|| Trace::ReceivedAck(AckKind::PubRel, packet_id));
         let delivered = Receiving::Delivered { epoch: self.epoch };
-        match self.inbound.qos2.get_mut(&packet_id) {
-            Some(receiving @ Receiving::Held(_)) => {
+        let Some(incoming) = self.inbound.qos2.get_mut(&packet_id) else {
+            let reason = self.unknown_id_reason();
+            return self.send_ack(AckKind::PubComp, packet_id, reason);
+        };
+        match &mut incoming.receiving {
+            receiving @ Receiving::Held(_) => {
                 if let Receiving::Held(mut message) = std::mem::replace(receiving, delivered) {
                     message.epoch = self.epoch;
                     self.events.push(Event::Message(message));
                 }
             }
-            Some(Receiving::Delivered { epoch }) if *epoch == self.epoch => {}
-            Some(Receiving::Delivered { epoch }) if self.config.manual_ack => *epoch = self.epoch,
-            Some(Receiving::Delivered { .. }) => {
-                self.inbound.qos2.remove(&packet_id);
+            Receiving::Delivered { epoch } if *epoch == self.epoch => {}
+            Receiving::Delivered { epoch } if self.config.manual_ack => *epoch = self.epoch,
+            Receiving::Delivered { .. } | Receiving::Acknowledged => {
+                self.inbound.complete(packet_id, self.epoch);
                 self.send_ack(AckKind::PubComp, packet_id, ReasonCode::SUCCESS);
-            }
-            None => {
-                let reason = self.unknown_id_reason();
-                self.send_ack(AckKind::PubComp, packet_id, reason);
             }
         }
     }
@@ -326,7 +369,17 @@ impl Session {
             return Ok(());
         };
         match self.ledger.handle_ack(kind, seq, reason)? {
-            Some(ticket) => self.finish(ticket, kind, reason, properties),
+            Some(ended) => {
+                // PUBREC made the server the owner. That it does not know the identifier any more
+                // means that an earlier PUBCOMP was lost, which is no error (3.7.2.1).
+                let reason = match (kind, reason) {
+                    (AckKind::PubComp, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND) => {
+                        ReasonCode::SUCCESS
+                    }
+                    _ => reason,
+                };
+                self.finish(ended, kind, reason, properties);
+            }
             None => self.send_ack(AckKind::PubRel, packet_id, ReasonCode::SUCCESS),
         }
         Ok(())

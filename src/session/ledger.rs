@@ -28,7 +28,8 @@ enum Stage {
 #[derive(Debug)]
 struct Entry {
     ticket: Arc<Ticket>,
-    /// The encoded PUBLISH; kept until the end, for a session that the server loses.
+    /// The encoded PUBLISH; kept until the end, for a session that the server loses. Empty once the
+    /// message was dropped: it then only keeps its place until the server or the connection ends it.
     packet: Box<[u8]>,
     /// Where in `packet` the packet identifier stands.
     id_at: u32,
@@ -41,12 +42,21 @@ struct Entry {
 pub(super) struct Ledger {
     /// Finished entries in the middle are `None` until those before them finish.
     entries: VecDeque<Option<Entry>>,
-    /// Number of `entries[0]`; numbers are never reused.
+    /// Number of `entries[0]`; no two messages with an identifier have the same number.
     first: u64,
     /// Number of the first entry not sent on this connection.
     next: u64,
     unfinished: usize,
     in_flight: usize,
+    /// Messages without an identifier; all later ones have none either.
+    unnamed: usize,
+}
+
+/// A message that came to its end.
+pub(super) struct Ended {
+    pub(super) ticket: Arc<Ticket>,
+    /// The application dropped it before and is not told.
+    pub(super) dropped: bool,
 }
 
 /// What the ledger wants sent.
@@ -78,7 +88,13 @@ impl Ledger {
         qos: QoS,
     ) -> Arc<Ticket> {
         let seq = self.end();
-        let packet_id = ids.reserve(IdUse::Publish(seq)).unwrap_or(0);
+        // Nobody overtakes a message that waits for an identifier: were all of them given to later
+        // ones, it would wait for ever.
+        let packet_id = match self.unnamed {
+            0 => ids.reserve(IdUse::Publish(seq)).unwrap_or(0),
+            _ => 0,
+        };
+        self.unnamed += usize::from(packet_id == 0);
         let ticket = Arc::new(Ticket::new(packet_id));
         let mut entry = Entry {
             ticket: Arc::clone(&ticket),
@@ -112,6 +128,7 @@ impl Ledger {
                 let Some(packet_id) = ids.reserve(IdUse::Publish(seq)) else { return false };
                 entry.ticket.assign(packet_id);
                 entry.stamp(packet_id);
+                self.unnamed -= 1;
             }
             self.next += 1;
             self.in_flight += 1;
@@ -137,7 +154,7 @@ impl Ledger {
         kind: AckKind,
         seq: u64,
         reason: ReasonCode,
-    ) -> Result<Option<Arc<Ticket>>, PeerError> {
+    ) -> Result<Option<Ended>, PeerError> {
         let index = (seq - self.first) as usize;
         let entry = match self.entries.get_mut(index).and_then(Option::as_mut) {
             Some(entry) if seq < self.next => entry,
@@ -157,27 +174,38 @@ impl Ledger {
     }
 
     /// Takes a message that was dispatched last out again, unsent.
-    pub(super) fn withdraw_last(&mut self) -> Option<Arc<Ticket>> {
+    pub(super) fn withdraw_last(&mut self) -> Option<Ended> {
         self.remove(self.next - 1)
     }
 
-    fn remove(&mut self, seq: u64) -> Option<Arc<Ticket>> {
+    fn remove(&mut self, seq: u64) -> Option<Ended> {
         let index = (seq - self.first) as usize;
         let entry = self.entries.get_mut(index)?.take()?;
-        self.unfinished -= 1;
+        let dropped = entry.is_dropped();
+        self.unfinished -= usize::from(!dropped);
         if seq < self.next {
             self.in_flight -= 1;
         }
+        self.trim();
+        Some(Ended { ticket: entry.ticket, dropped })
+    }
+
+    fn trim(&mut self) {
         while let Some(None) = self.entries.front() {
             self.entries.pop_front();
             self.first += 1;
         }
         self.next = self.next.max(self.first);
-        Some(entry.ticket)
     }
 
     /// A new connection: everything is to be sent again, from the oldest.
-    pub(super) fn rewind(&mut self) {
+    pub(super) fn rewind(&mut self, ids: &mut PacketIds) {
+        for slot in &mut self.entries {
+            if let Some(dropped) = slot.take_if(|entry| entry.is_dropped()) {
+                ids.release(dropped.ticket.packet_id());
+            }
+        }
+        self.trim();
         self.next = self.first;
         self.in_flight = 0;
     }
@@ -189,21 +217,30 @@ impl Ledger {
         }
     }
 
-    /// Empties the ledger; the packets in order, with their identifiers and QoS.
-    pub(super) fn drain(&mut self) -> Vec<(Arc<Ticket>, Bytes)> {
-        let end = self.end();
-        let drained = self
-            .entries
-            .drain(..)
-            .flatten()
-            .map(|entry| (entry.ticket, Bytes::from(entry.packet)))
-            .collect();
-        *self = Self { first: end, next: end, ..Self::default() };
+    /// Takes out the unfinished messages, oldest first. Those in flight keep their identifier and
+    /// their place in the quota until the server or the connection ends them.
+    pub(super) fn drain(&mut self, ids: &mut PacketIds) -> Vec<(Arc<Ticket>, Bytes)> {
+        let mut drained = Vec::with_capacity(self.unfinished);
+        let sent = (self.next - self.first) as usize;
+        for entry in self.entries.iter_mut().take(sent).flatten().filter(|e| !e.is_dropped()) {
+            let packet = std::mem::take(&mut entry.packet);
+            drained.push((Arc::clone(&entry.ticket), Bytes::from(packet)));
+        }
+        for entry in self.entries.drain(sent..).flatten() {
+            ids.release(entry.ticket.packet_id());
+            drained.push((entry.ticket, Bytes::from(entry.packet)));
+        }
+        self.unfinished = 0;
+        self.unnamed = 0;
         drained
     }
 }
 
 impl Entry {
+    fn is_dropped(&self) -> bool {
+        self.packet.is_empty()
+    }
+
     fn stamp(&mut self, packet_id: u16) {
         let at = self.id_at as usize;
         if let Some(field) = self.packet.get_mut(at..at + 2) {

@@ -211,7 +211,7 @@ impl Session {
         self.partial = BytesMut::new();
         self.inbound.handle_connection_end();
         self.ids.release_requests();
-        self.ledger.rewind();
+        self.ledger.rewind(&mut self.ids);
         self.deferred_disconnect = None;
         self.phase = Phase::Idle;
     }
@@ -239,7 +239,15 @@ impl Session {
         closed: Closed,
         now: Instant,
     ) {
+        let before = self.out.bytes.len();
         let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
+        let size = self.out.bytes.len() - before;
+        if size > self.server.maximum_packet_size {
+            // The reason goes without its explanations [MQTT-3.14.2-3], [MQTT-3.14.2-4].
+            self.out.withdraw(size);
+            let properties = Properties::default();
+            let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
+        }
         self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
     }
 
@@ -389,10 +397,6 @@ impl Session {
 
     /// Packets of unfinished messages, oldest first, taken out of the session for good.
     pub fn drop_unfinished(&mut self) -> Vec<(std::sync::Arc<Ticket>, Bytes)> {
-        let dropped = self.ledger.drain();
-        for (ticket, _) in &dropped {
-            self.ids.release(ticket.packet_id());
-        }
-        dropped
+        self.ledger.drain(&mut self.ids)
     }
 }

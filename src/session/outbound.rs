@@ -12,7 +12,7 @@ use crate::codec::{
 use super::error::LocalError;
 use super::event::{Event, Trace};
 use super::ids::IdUse;
-use super::ledger::{Dispatch, set_dup};
+use super::ledger::{Dispatch, Ended, set_dup};
 use super::ticket::Ticket;
 use super::{Phase, Session};
 
@@ -134,7 +134,7 @@ impl Session {
                     out.extend_from_slice(packet);
                     if resend && let Some(first) = out.get_mut(before) {
                         set_dup(first);
-                        if trace {
+                        if trace && let Some(packet) = out.get(before..) {
                             let packet = bytes::Bytes::copy_from_slice(packet);
                             traced = Some(Trace::SentPublish { packet });
                         }
@@ -153,10 +153,10 @@ impl Session {
                 self.trace(|| traced);
             }
             if let Some(error) = refused
-                && let Some(ticket) = self.ledger.withdraw_last()
+                && let Some(ended) = self.ledger.withdraw_last()
             {
                 let kind = AckKind::PubAck;
-                self.finish(ticket, kind, error.reason_code(), Properties::default());
+                self.finish(ended, kind, error.reason_code(), Properties::default());
             }
         }
     }
@@ -164,15 +164,17 @@ impl Session {
     /// A message came to its end: frees its identifier and tells the application.
     pub(super) fn finish(
         &mut self,
-        ticket: Arc<Ticket>,
+        ended: Ended,
         kind: AckKind,
         reason: ReasonCode,
         properties: Properties,
     ) {
+        let Ended { ticket, dropped } = ended;
         let packet_id = ticket.packet_id();
         self.ids.release(packet_id);
-        ticket.settle(reason, self.config.report_published);
-        if self.config.report_published {
+        let report = self.config.report_published && !dropped;
+        ticket.settle(reason, report);
+        if report {
             self.events.push(Event::Acked { ticket, packet_id, kind, reason, properties });
         }
     }
@@ -216,16 +218,20 @@ impl Session {
     /// Acknowledges a received message: PUBACK for QoS 1, PUBCOMP for QoS 2.
     /// `epoch` names the connection it came by; on any other the server has to send it again.
     pub fn acknowledge(&mut self, packet_id: u16, qos: QoS, epoch: u32) {
-        if epoch != self.epoch || !matches!(self.phase, Phase::Online) {
-            return;
-        }
-        let kind = match qos {
+        let current = (epoch == self.epoch && self.is_online()).then_some(epoch);
+        let (kind, due) = match qos {
             QoS::AtMostOnce => return,
-            QoS::AtLeastOnce => AckKind::PubAck,
-            QoS::ExactlyOnce => AckKind::PubComp,
+            QoS::AtLeastOnce => {
+                (AckKind::PubAck, self.inbound.handle_acknowledged_qos1(current))
+            }
+            QoS::ExactlyOnce => (
+                AckKind::PubComp,
+                self.inbound.handle_acknowledged_qos2(packet_id, epoch, current),
+            ),
         };
-        self.inbound.handle_acknowledged(packet_id, qos);
-        self.send_ack(kind, packet_id, ReasonCode::SUCCESS);
+        if due {
+            self.send_ack(kind, packet_id, ReasonCode::SUCCESS);
+        }
     }
 
     pub(super) fn send_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {

@@ -1,0 +1,25 @@
+//! The session from outside: bytes and time in, bytes and events out. The bytes come from a builder
+//! that shares no code with the codec, the time is virtual.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod session_alias;
+mod session_close;
+mod session_connect;
+mod session_frames;
+mod session_handover;
+mod session_identifiers;
+mod session_limits;
+mod session_manual_ack;
+mod session_protocol;
+mod session_quota;
+mod session_receive;
+mod session_requests;
+mod session_resume;
+mod session_rig;
+mod session_send;
+mod session_time;
+mod session_wire;
+
+use oxmqtt::codec::Version;
+
+const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];

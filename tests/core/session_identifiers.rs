@@ -1,0 +1,120 @@
+//! Packet identifiers: one space, none twice, more messages than identifiers.
+
+use std::collections::HashSet;
+
+use oxmqtt::codec::{Properties, QoS, Version};
+use oxmqtt::session::{LocalError, RequestError, SubscriptionRequest};
+
+use crate::VERSIONS;
+use crate::session_rig::{Rig, publishes};
+use crate::session_wire::{PUBACK, Sent, ack, answer, packet};
+
+const QOS_1: QoS = QoS::AtLeastOnce;
+const ALL: usize = 65_535;
+
+fn subscribe(rig: &mut Rig) -> Result<u16, RequestError> {
+    let filters = vec![("f".into(), Default::default())];
+    rig.session.request(
+        SubscriptionRequest::Subscribe(filters),
+        Properties::default(),
+    )
+}
+
+#[test]
+fn publish_and_subscribe_share_them() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let first = rig.publish(QOS_1).packet_id();
+        let second = subscribe(&mut rig).unwrap();
+        let third = rig.publish(QoS::ExactlyOnce).packet_id();
+        assert_eq!([first, second, third], [1, 2, 3]);
+        assert_eq!(rig.session.last_packet_id(), 3);
+    }
+}
+
+#[test]
+fn an_identifier_in_use_is_passed_over_after_the_wrap() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let long_lived = rig.publish(QOS_1).packet_id();
+        let requested = subscribe(&mut rig).unwrap();
+        let mut wrapped = 0;
+        for _ in 0..2 * ALL {
+            let id = rig.publish(QOS_1).packet_id();
+            assert!(
+                id != 0 && id != long_lived && id != requested,
+                "{id} is in use"
+            );
+            wrapped += usize::from(id == 3);
+            rig.session.take_output(&mut Vec::new());
+            rig.feed(&ack(PUBACK, id));
+            rig.session.drain_events();
+        }
+        assert_eq!(wrapped, 3);
+    }
+}
+
+#[test]
+fn more_messages_than_identifiers() {
+    let mut rig = Rig::with(|config| config.max_inflight = 0);
+    let tickets: Vec<_> = (0..ALL + 10).map(|_| rig.publish(QOS_1)).collect();
+    assert_eq!(rig.session.unfinished(), ALL + 10);
+    let named: HashSet<_> = tickets[..ALL].iter().map(|t| t.packet_id()).collect();
+    assert!(named.len() == ALL && !named.contains(&0));
+    assert!(tickets[ALL..].iter().all(|ticket| ticket.packet_id() == 0));
+    assert_eq!(rig.go_online(false, &[]).len(), ALL);
+    assert!(matches!(
+        subscribe(&mut rig),
+        Err(RequestError::Local(LocalError::NoPacketIdentifier))
+    ));
+    let sent = rig.exchange(&[ack(PUBACK, 500), ack(PUBACK, 9)].concat());
+    assert_eq!(publishes(&sent), [(false, 1, 9), (false, 1, 500)]);
+    assert_eq!(tickets[ALL].packet_id(), 9);
+    assert_eq!(tickets[ALL + 1].packet_id(), 500);
+    assert_eq!(tickets[ALL + 2].packet_id(), 0);
+}
+
+/// Later messages must not take all identifiers while an earlier one has none: with nothing in
+/// flight, none would ever come free.
+#[test]
+fn a_message_without_identifier_is_not_overtaken_by_later_ones() {
+    let mut rig = Rig::with(|config| {
+        config.version = Version::V5;
+        config.max_inflight = 1;
+    });
+    for _ in 0..ALL {
+        rig.publish(QOS_1);
+    }
+    let waiting = rig.publish(QOS_1);
+    let mut in_flight = publishes(&rig.go_online(false, &[]))[0].2;
+    for _ in 1..ALL {
+        rig.feed(&ack(PUBACK, in_flight));
+        rig.publish(QOS_1);
+        in_flight = publishes(&rig.sent())[0].2;
+        rig.session.drain_events();
+    }
+    rig.feed(&[ack(PUBACK, in_flight), packet(0xE0, &[0x8B])].concat());
+    rig.closed();
+    rig.publish(QOS_1);
+    assert_eq!(waiting.packet_id(), 0);
+    let sent = publishes(&rig.go_online(true, &[]));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].2, waiting.packet_id());
+}
+
+#[test]
+fn requests_give_theirs_back_with_the_connection() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let id = subscribe(&mut rig).unwrap();
+        assert_eq!(rig.sent(), [Sent::Subscribe(id)]);
+        rig.cut();
+        rig.go_online(true, &[]);
+        rig.events();
+        rig.feed(&answer(version, 0x90, id, &[0]));
+        assert!(
+            rig.events().is_empty(),
+            "an answer to an earlier connection"
+        );
+    }
+}

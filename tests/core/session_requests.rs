@@ -1,0 +1,126 @@
+//! SUBSCRIBE and UNSUBSCRIBE: their answers, and answers that do not fit.
+
+use oxmqtt::codec::{Properties, Version};
+use oxmqtt::session::{Event, LocalError, RequestError, SubscriptionRequest};
+
+use crate::VERSIONS;
+use crate::session_rig::Rig;
+use crate::session_wire::{PUBACK, PUBREC, Sent, ack, answer};
+
+fn request(rig: &mut Rig, subscribe: bool, filters: usize) -> Result<u16, RequestError> {
+    let names = (0..filters).map(|n| format!("f/{n}").into());
+    let request = if subscribe {
+        SubscriptionRequest::Subscribe(names.map(|name| (name, Default::default())).collect())
+    } else {
+        SubscriptionRequest::Unsubscribe(names.collect())
+    };
+    rig.session.request(request, Properties::default())
+}
+
+#[test]
+fn subscribe_and_its_answer() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let id = request(&mut rig, true, 2).unwrap();
+        assert_eq!(rig.sent(), [Sent::Subscribe(id)]);
+        rig.feed(&answer(version, 0x90, id, &[1, 0x80]));
+        match rig.events().as_slice() {
+            [
+                Event::SubAck {
+                    packet_id, reasons, ..
+                },
+            ] => {
+                assert_eq!((*packet_id, &reasons[..]), (id, &[1, 0x80][..]));
+            }
+            other => panic!("{other:?}"),
+        }
+        rig.feed(&answer(version, 0x90, id, &[1, 0x80]));
+        assert!(rig.events().is_empty(), "answered already");
+    }
+}
+
+#[test]
+fn unsubscribe_and_its_answer() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let id = request(&mut rig, false, 1).unwrap();
+        assert_eq!(rig.sent(), [Sent::Unsubscribe(id)]);
+        let reasons: &[u8] = if version == Version::V5 { &[0x11] } else { &[] };
+        rig.feed(&answer(version, 0xB0, id, reasons));
+        match rig.events().as_slice() {
+            [Event::UnsubAck { reasons: given, .. }] => assert_eq!(given, reasons),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn one_reason_for_each_filter() {
+    for version in VERSIONS {
+        for reasons in [&[0][..], &[0, 0, 0]] {
+            let mut rig = Rig::online(version);
+            let id = request(&mut rig, true, 2).unwrap();
+            rig.sent();
+            rig.feed(&answer(version, 0x90, id, reasons));
+            assert!(rig.events().is_empty());
+            rig.assert_refused(0x82);
+        }
+    }
+    let mut rig = Rig::online(Version::V5);
+    let id = request(&mut rig, false, 2).unwrap();
+    rig.sent();
+    rig.feed(&answer(Version::V5, 0xB0, id, &[0]));
+    rig.assert_refused(0x82);
+}
+
+#[test]
+fn an_answer_of_the_other_kind_is_no_answer() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        let id = request(&mut rig, true, 1).unwrap();
+        rig.sent();
+        rig.feed(&answer(
+            version,
+            0xB0,
+            id,
+            &[0][..usize::from(version == Version::V5)],
+        ));
+        assert_eq!(rig.exchange(&ack(PUBACK, id)), []);
+        let reason = if version == Version::V5 { 0x92 } else { 0 };
+        assert_eq!(rig.exchange(&ack(PUBREC, id)), [Sent::PubRel(id, reason)]);
+        assert!(rig.events().is_empty());
+        rig.feed(&answer(version, 0x90, id, &[0]));
+        assert_eq!(rig.events().len(), 1, "the answer itself still counts");
+    }
+}
+
+#[test]
+fn requests_need_a_connection() {
+    for version in VERSIONS {
+        let mut rig = Rig::new(version);
+        for subscribe in [true, false] {
+            assert!(matches!(
+                request(&mut rig, subscribe, 1),
+                Err(RequestError::Local(LocalError::NotConnected))
+            ));
+        }
+        rig.connect();
+        let id = request(&mut rig, true, 1).unwrap();
+        assert_eq!(rig.sent(), [Sent::Subscribe(id)], "right after CONNECT");
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_encoded_leaves_nothing() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        assert!(matches!(
+            request(&mut rig, true, 0),
+            Err(RequestError::Encode(_))
+        ));
+        assert_eq!((rig.sent(), rig.session.unsent()), (vec![], 0));
+        for id in 2..5 {
+            assert_eq!(request(&mut rig, true, 1).unwrap(), id);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a new connection resumes, with the session kept and with the session lost.
+
+use oxmqtt::codec::{QoS, ReasonCode, Version};
+
+use crate::VERSIONS;
+use crate::session_rig::{Rig, publishes};
+use crate::session_wire::{PUBACK, PUBCOMP, PUBREC, Sent, ack, ack_with};
+
+const QOS_1: QoS = QoS::AtLeastOnce;
+const QOS_2: QoS = QoS::ExactlyOnce;
+
+/// QoS 1, QoS 2, QoS 2 with PUBREC, sent and cut.
+fn interrupted(version: Version, clean: bool) -> Rig {
+    let mut rig = Rig::new(version);
+    rig.options.clean_start = clean;
+    rig.go_online(false, &[]);
+    for qos in [QOS_1, QOS_2, QOS_2] {
+        rig.publish(qos);
+    }
+    rig.sent();
+    rig.feed(&ack(PUBREC, 3));
+    assert_eq!(rig.sent(), [Sent::PubRel(3, 0)]);
+    rig.cut();
+    rig.events();
+    rig
+}
+
+#[test]
+fn a_kept_session_goes_on_in_order() {
+    for version in [Version::V311, Version::V5] {
+        let mut rig = interrupted(version, false);
+        rig.publish(QOS_1);
+        let sent = rig.go_online(true, &[]);
+        assert_eq!(
+            publishes(&sent),
+            [(true, 1, 1), (true, 2, 2), (false, 1, 4)]
+        );
+        assert_eq!(sent[2], Sent::PubRel(3, 0));
+        assert_eq!(sent.len(), 4);
+    }
+}
+
+#[test]
+fn a_lost_session_is_published_again() {
+    for (version, clean) in [
+        (Version::V5, false),
+        (Version::V5, true),
+        (Version::V311, true),
+        (Version::V31, true),
+    ] {
+        let mut rig = interrupted(version, clean);
+        let sent = rig.go_online(false, &[]);
+        assert_eq!(
+            publishes(&sent),
+            [(true, 1, 1), (true, 2, 2), (true, 2, 3)],
+            "{version:?}"
+        );
+        assert_eq!(rig.exchange(&ack(PUBREC, 3)), [Sent::PubRel(3, 0)]);
+    }
+}
+
+/// What paho does: PUBREC made the server the owner, and a server that forgot answers PUBREL.
+#[test]
+fn a_persistent_mqtt_3_session_keeps_its_receipts() {
+    for version in [Version::V31, Version::V311] {
+        let mut rig = interrupted(version, false);
+        let sent = rig.go_online(false, &[]);
+        assert_eq!(publishes(&sent), [(true, 1, 1), (true, 2, 2)]);
+        assert_eq!(sent[2], Sent::PubRel(3, 0));
+        rig.feed(&ack(PUBCOMP, 3));
+        assert_eq!(rig.acked(), [(3, 0)]);
+    }
+}
+
+#[test]
+fn dup_is_for_what_was_sent_before() {
+    for version in VERSIONS {
+        let mut rig = Rig::with(|config| {
+            config.version = version;
+            config.max_inflight = 1;
+        });
+        rig.publish(QOS_1);
+        rig.connect();
+        rig.cut();
+        assert_eq!(publishes(&rig.go_online(false, &[])), [(false, 1, 1)]);
+        rig.publish(QOS_1);
+        rig.cut();
+        assert_eq!(publishes(&rig.go_online(true, &[])), [(true, 1, 1)]);
+        rig.cut();
+        assert_eq!(publishes(&rig.go_online(true, &[])), [(true, 1, 1)]);
+        assert_eq!(
+            publishes(&rig.exchange(&ack(PUBACK, 1))),
+            [(false, 1, 2)],
+            "queued, never sent"
+        );
+    }
+}
+
+#[test]
+fn the_resent_packet_is_the_same_but_for_dup() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        rig.publish(QOS_2);
+        let mut first = Vec::new();
+        rig.session.take_output(&mut first);
+        rig.cut();
+        rig.connect();
+        rig.feed(&crate::session_wire::connack(version, true, 0, &[]));
+        let mut second = Vec::new();
+        rig.session.take_output(&mut second);
+        assert_eq!(first[0] | 8, second[0]);
+        assert_eq!(first[1..], second[1..]);
+    }
+}
+
+#[test]
+fn output_of_a_dead_connection_is_not_sent_on_the_next() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        rig.publish_0(b"lost");
+        rig.publish(QOS_1);
+        rig.cut();
+        assert!(!rig.session.has_output());
+        assert_eq!(rig.session.unsent(), 0);
+        let sent = rig.go_online(true, &[]);
+        assert!(matches!(sent.as_slice(), [Sent::Publish { qos: 1, .. }]));
+    }
+}
+
+#[test]
+fn half_a_packet_is_forgotten_with_its_connection() {
+    for version in VERSIONS {
+        let mut rig = Rig::online(version);
+        rig.feed(&[0x30, 20, 0, 1]);
+        assert_ne!(rig.session.missing_input(), 0);
+        rig.cut();
+        assert_eq!(rig.session.missing_input(), 0);
+        rig.go_online(true, &[]);
+        assert!(rig.session.is_online());
+    }
+}
+
+/// PUBCOMP was lost on the way: the server forgot the message because it is through with it. That
+/// is no error during recovery (table 3-10 of MQTT 5.0).
+#[test]
+fn an_identifier_not_found_after_pubrel_is_no_failure() {
+    let mut rig = Rig::online(Version::V5);
+    let ticket = rig.publish(QOS_2);
+    rig.sent();
+    rig.feed(&ack(PUBREC, 1));
+    rig.cut();
+    assert_eq!(rig.go_online(true, &[]), [Sent::PubRel(1, 0)]);
+    rig.feed(&ack_with(PUBCOMP, 1, 0x92));
+    assert_eq!(ticket.outcome(), Some(ReasonCode::SUCCESS));
+    assert_eq!(rig.acked(), [(1, 0)]);
+}
+
+#[test]
+fn reset_forgets_everything() {
+    for version in VERSIONS {
+        let mut rig = interrupted(version, false);
+        rig.session.reset();
+        assert_eq!(rig.session.unfinished(), 0);
+        assert_eq!(rig.go_online(false, &[]), []);
+        assert_eq!(rig.publish(QOS_1).packet_id(), 1);
+    }
+}
