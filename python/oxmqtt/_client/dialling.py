@@ -203,7 +203,7 @@ class Dialling(ClientState):
     def _clean_flag(self) -> bool:
         if not self._v5:
             return bool(self._clean_session)
-        if self._clean_start == MQTT_CLEAN_START_FIRST_ONLY and self._clean_start is not True:
+        if self._clean_start == MQTT_CLEAN_START_FIRST_ONLY:
             return self._mqttv5_first_connect
         return bool(self._clean_start)
 
