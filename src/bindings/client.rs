@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -35,7 +36,10 @@ impl ClientBase {
     ) -> PyResult<Self> {
         let engine = Engine::new();
         let shared = Arc::clone(&engine.shared);
-        Ok(Self { engine: Py::new(py, engine)?, shared })
+        Ok(Self {
+            engine: Py::new(py, engine)?,
+            shared,
+        })
     }
 
     #[getter]
@@ -116,20 +120,28 @@ impl ClientBase {
         }
         let info = match outcome.receipt {
             Ok(Receipt::Buffered { packet_id, mark }) => {
-                let tracking = Tracking::Handover { shared: Arc::clone(shared), mark };
+                let tracking = Tracking::Handover {
+                    shared: Arc::clone(shared),
+                    mark,
+                };
                 MQTTMessageInfo::tracked(packet_id, ErrorCode::Success, tracking)
             }
             Ok(Receipt::Tracked { ticket }) => {
-                let code = if outcome.offline { ErrorCode::NoConn } else { ErrorCode::Success };
+                let code = if outcome.offline {
+                    ErrorCode::NoConn
+                } else {
+                    ErrorCode::Success
+                };
                 let packet_id = ticket.packet_id();
-                let tracking = Tracking::Ticket { shared: Arc::clone(shared), ticket };
+                let tracking = Tracking::Ticket {
+                    shared: Arc::clone(shared),
+                    ticket,
+                };
                 MQTTMessageInfo::tracked(packet_id, code, tracking)
             }
-            Err(refused) => MQTTMessageInfo::tracked(
-                refused.packet_id,
-                refused.error.into(),
-                Tracking::Nothing,
-            ),
+            Err(refused) => {
+                MQTTMessageInfo::tracked(refused.packet_id, refused.error.into(), Tracking::Nothing)
+            }
         };
         if qos == QoS::AtMostOnce && outcome.reports && shared.is_without_loop() {
             let engine = slf.get().engine.bind(py);
@@ -137,7 +149,14 @@ impl ClientBase {
         }
         if shared.trace.load(Ordering::Relaxed) {
             let size = payload_bytes.len();
-            let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
+            let traits = (
+                qos as u8,
+                retain,
+                info.packet_id(),
+                &*topic_text,
+                properties,
+                size,
+            );
             slf.call_method1(intern!(py, "_log_publish"), traits)?;
         }
         Ok(info)
@@ -197,7 +216,8 @@ fn is_too_large(version: Version, message: &Outgoing<'_>) -> bool {
 
 /// Lets the connection catch up, unless the thread must not wait.
 fn wait_for_room(py: Python<'_>, shared: &Shared) -> PyResult<()> {
-    while shared.may_wait() && !py.detach(|| shared.core.wait_for_room()) {
+    let since = Instant::now();
+    while shared.may_wait() && !py.detach(|| shared.core.wait_for_room(since)) {
         py.check_signals()?;
     }
     Ok(())

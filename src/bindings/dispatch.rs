@@ -34,17 +34,23 @@ pub(super) struct TopicCache {
 
 impl TopicCache {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.topics.values().try_for_each(|(_, callbacks)| visit.call(callbacks))
+        self.topics
+            .values()
+            .try_for_each(|(_, callbacks)| visit.call(callbacks))
     }
 }
 
 /// Dispatches waiting events; returns the result code that ended the connection, or 0.
 pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
     let shared = &engine.get().shared;
-    let Some(_guard) = shared.enter_callbacks() else { return Ok(0) };
+    let Some(_guard) = shared.enter_callbacks() else {
+        return Ok(0);
+    };
     let mut dispatcher = Dispatcher::new(engine.get(), client)?;
     for _ in 0..MOST_EVENTS {
-        let Some(event) = shared.core.next_event() else { break };
+        let Some(event) = shared.core.next_event() else {
+            break;
+        };
         if let Some(rc) = dispatcher.dispatch(event)? {
             return Ok(rc);
         }
@@ -59,7 +65,9 @@ pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> Py
 /// Dispatches the QoS 0 messages that were handed over, and nothing else.
 pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<()> {
     let shared = &engine.get().shared;
-    let Some(_guard) = shared.enter_callbacks() else { return Ok(()) };
+    let Some(_guard) = shared.enter_callbacks() else {
+        return Ok(());
+    };
     let mut dispatcher = Dispatcher::new(engine.get(), client)?;
     for event in shared.core.inbox.take_sent() {
         dispatcher.dispatch(event)?;
@@ -89,7 +97,9 @@ impl Drop for Dispatcher<'_, '_> {
 impl<'a, 'py> Dispatcher<'a, 'py> {
     fn new(engine: &'a Engine, client: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let py = client.py();
-        let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
+        let monotonic = py
+            .import(intern!(py, "time"))?
+            .call_method0(intern!(py, "monotonic"))?;
         let start = Instant::now();
         Ok(Self {
             engine,
@@ -116,22 +126,43 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let core = &self.engine.shared.core;
         match event {
             Event::Message(message) => self.deliver(&message)?,
-            Event::Acked { ticket, packet_id, kind, reason, properties } => {
+            Event::Acked {
+                ticket,
+                packet_id,
+                kind,
+                reason,
+                properties,
+            } => {
                 let result = self.published(packet_id, kind, reason.0, &properties);
                 core.mark_reported(&ticket);
                 result?;
             }
-            Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
-            Event::ConnAck { session_present, reason, properties } => {
+            Event::Sent {
+                packet_ids,
+                through,
+            } => self.sent(&packet_ids, through)?,
+            Event::ConnAck {
+                session_present,
+                reason,
+                properties,
+            } => {
                 let arguments = (session_present, reason.0, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_connack"), arguments)?;
             }
-            Event::SubAck { packet_id, reasons, properties } => {
+            Event::SubAck {
+                packet_id,
+                reasons,
+                properties,
+            } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_suback"), arguments)?;
             }
-            Event::UnsubAck { packet_id, reasons, properties } => {
+            Event::UnsubAck {
+                packet_id,
+                reasons,
+                properties,
+            } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_unsuback"), arguments)?;
@@ -150,14 +181,22 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let (topic, callbacks) = self.topic(message.topic_bytes())?;
         let timestamp = self.monotonic + (self.now - self.start).as_secs_f64();
-        let object = Bound::new(py, MQTTMessage::received(py, topic, &message.publish, self.version, timestamp))?;
+        let object = Bound::new(
+            py,
+            MQTTMessage::received(py, topic, &message.publish, self.version, timestamp),
+        )?;
         if self.engine.shared.trace.load(Ordering::Relaxed) {
-            self.client.call_method1(intern!(py, "_log_message"), (&object,))?;
+            self.client
+                .call_method1(intern!(py, "_log_message"), (&object,))?;
         }
         let result = self.call_back(callbacks.bind(py), &object);
         let qos = message.publish.qos();
-        let handled =
-            result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
+        let handled = result.is_ok()
+            || self
+                .engine
+                .shared
+                .survives_exceptions
+                .load(Ordering::Relaxed);
         if qos != QoS::AtMostOnce && handled {
             self.acknowledge((message.publish.packet_id(), qos, message.epoch));
         }
@@ -206,25 +245,37 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     fn failed(&self, callback: &Bound<'py, impl pyo3::PyTypeInfo>, error: PyErr) -> PyResult<()> {
         let py = self.client.py();
         let arguments = (callback, error.value(py));
-        let suppressed =
-            self.client.call_method1(intern!(py, "_message_callback_failed"), arguments)?;
-        if suppressed.is_truthy()? { Ok(()) } else { Err(error) }
+        let suppressed = self
+            .client
+            .call_method1(intern!(py, "_message_callback_failed"), arguments)?;
+        if suppressed.is_truthy()? {
+            Ok(())
+        } else {
+            Err(error)
+        }
     }
 
     fn topic(&self, name: &[u8]) -> PyResult<(Py<PyString>, Py<PyTuple>)> {
         let py = self.client.py();
-        let lock = || self.engine.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || {
+            self.engine
+                .topics
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if let Some((topic, callbacks)) = lock().topics.get(name) {
             return Ok((topic.clone_ref(py), callbacks.clone_ref(py)));
         }
         let topic = PyString::new(py, &String::from_utf8_lossy(name));
-        let callbacks =
-            self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
+        let callbacks = self
+            .client
+            .call_method1(intern!(py, "_callbacks_for"), (&topic,))?
+            .cast_into()?;
         let entry = (topic.unbind(), callbacks.unbind());
         let found = (entry.0.clone_ref(py), entry.1.clone_ref(py));
         let mut cache = lock();
-        let outgrown = (cache.topics.len() >= MOST_TOPICS)
-            .then(|| std::mem::take(&mut cache.topics));
+        let outgrown =
+            (cache.topics.len() >= MOST_TOPICS).then(|| std::mem::take(&mut cache.topics));
         cache.topics.insert(name.into(), entry);
         drop(cache);
         drop(outgrown);
@@ -241,7 +292,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let packet_type = kind.packet_type() as u8;
         let arguments = (packet_id, packet_type, reason, to_python(py, properties));
-        self.client.call_method1(intern!(py, "_handle_published"), arguments)?;
+        self.client
+            .call_method1(intern!(py, "_handle_published"), arguments)?;
         Ok(())
     }
 
@@ -252,7 +304,10 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             let rest = packet_ids.get(index + 1..).unwrap_or_default();
             core.mark_handed_over(through - rest.len() as u64);
             if result.is_err() && !rest.is_empty() {
-                core.inbox.put_back(Event::Sent { packet_ids: rest.into(), through });
+                core.inbox.put_back(Event::Sent {
+                    packet_ids: rest.into(),
+                    through,
+                });
             }
             result?;
         }
@@ -268,11 +323,13 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Trace::ReceivedAck(kind, packet_id) => (false, ack_name(*kind), Some(*packet_id)),
             Trace::SentPublish { packet } => {
                 let message = MQTTMessage::from_packet(py, self.version, 0, packet)?;
-                self.client.call_method1(intern!(py, "_log_resend"), (message,))?;
+                self.client
+                    .call_method1(intern!(py, "_log_resend"), (message,))?;
                 return Ok(());
             }
         };
-        self.client.call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
+        self.client
+            .call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
         Ok(())
     }
 
@@ -293,7 +350,9 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Closed::Lost(error) => ("lost", 0, &none, error.to_string()),
         };
         let arguments = (kind, reason, to_python(py, properties), text);
-        self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
+        self.client
+            .call_method1(intern!(py, "_handle_closed"), arguments)?
+            .extract()
     }
 }
 

@@ -111,8 +111,7 @@ impl Engine {
     }
 }
 
-type WillArguments<'py> =
-    (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, PyAny>);
+type WillArguments<'py> = (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, PyAny>);
 
 #[pymethods]
 impl Engine {
@@ -144,8 +143,9 @@ impl Engine {
         self.core().with_session(|session| {
             let config = session.config_mut();
             config.version = version.unwrap_or(config.version);
-            config.max_inflight = max_inflight
-                .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
+            config.max_inflight = max_inflight.map_or(config.max_inflight, |max| {
+                u16::try_from(max).unwrap_or(u16::MAX)
+            });
             config.max_queued = max_queued.unwrap_or(config.max_queued);
             config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
             config.report_published = report_published.unwrap_or(config.report_published);
@@ -208,7 +208,9 @@ impl Engine {
             connack_timeout: Duration::try_from_secs_f64(connack_timeout)
                 .unwrap_or(Duration::from_secs(5)),
         };
-        self.core().connect(socket, &options).map_err(connect_error)?;
+        self.core()
+            .connect(socket, &options)
+            .map_err(connect_error)?;
         Ok(())
     }
 
@@ -263,7 +265,10 @@ impl Engine {
     ) -> PyResult<(i32, Option<u16>)> {
         let filters = filters.into_iter().map(ByteString::from).collect();
         let properties = extract_properties(properties, PacketType::Unsubscribe)?;
-        request_code(self.core().request(SubscriptionRequest::Unsubscribe(filters), properties))
+        request_code(
+            self.core()
+                .request(SubscriptionRequest::Unsubscribe(filters), properties),
+        )
     }
 
     /// Dispatches waiting events to the client's callbacks. Returns the result code that ended the
@@ -294,7 +299,8 @@ impl Engine {
 
     /// Forgets which callbacks belong to which topic.
     fn forget_topics(&self) {
-        let cache = std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
+        let cache =
+            std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
         drop(cache);
     }
 
@@ -312,7 +318,10 @@ impl Engine {
         dropped
             .into_iter()
             .map(|(ticket, packet)| {
-                Py::new(py, MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?)
+                Py::new(
+                    py,
+                    MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?,
+                )
             })
             .collect()
     }
@@ -365,7 +374,8 @@ impl Engine {
 
     #[getter]
     fn assigned_client_id(&self) -> Option<String> {
-        self.core().with_session(|session| session.assigned_client_id().map(ToString::to_string))
+        self.core()
+            .with_session(|session| session.assigned_client_id().map(ToString::to_string))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -386,13 +396,20 @@ impl Engine {
 #[cfg(unix)]
 fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
     use std::os::fd::{FromRawFd, OwnedFd};
-    let descriptor = i32::try_from(descriptor)
-        .map_err(|_| PyValueError::new_err("descriptor out of range"))?;
+    let descriptor =
+        i32::try_from(descriptor).map_err(|_| PyValueError::new_err("descriptor out of range"))?;
     // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let family = if unix { SocketFamily::Unix } else { SocketFamily::Tcp };
-    Ok(Socket { family, socket: owned.into() })
+    let family = if unix {
+        SocketFamily::Unix
+    } else {
+        SocketFamily::Tcp
+    };
+    Ok(Socket {
+        family,
+        socket: owned.into(),
+    })
 }
 
 #[cfg(windows)]
@@ -401,7 +418,10 @@ fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
     // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
-    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
+    Ok(Socket {
+        family: SocketFamily::Tcp,
+        socket: owned.into(),
+    })
 }
 
 #[cfg(unix)]

@@ -24,7 +24,10 @@ pub(super) enum Tracking {
     /// QoS 0: handed to the transport or lost with it.
     Handover { shared: Arc<Shared>, mark: u64 },
     /// QoS 1 and 2: ended by the server.
-    Ticket { shared: Arc<Shared>, ticket: Arc<Ticket> },
+    Ticket {
+        shared: Arc<Shared>,
+        ticket: Arc<Ticket>,
+    },
 }
 
 /// The result of :meth:`Client.publish`.
@@ -92,7 +95,9 @@ impl MQTTMessageInfo {
 }
 
 fn reason_name(reason: ReasonCode) -> &'static str {
-    reason.name(PacketType::PubAck).unwrap_or("Unspecified error")
+    reason
+        .name(PacketType::PubAck)
+        .unwrap_or("Unspecified error")
 }
 
 #[pymethods]
@@ -216,5 +221,7 @@ pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> 
 
 fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {
     let client = py.import(intern!(py, "oxmqtt.client"))?;
-    client.call_method1(intern!(py, "error_string"), (rc,))?.extract()
+    client
+        .call_method1(intern!(py, "error_string"), (rc,))?
+        .extract()
 }

@@ -19,6 +19,8 @@ use super::stream::{Socket, Writer};
 
 /// Unsent bytes at which an ordinary publishing thread waits.
 const HIGH_WATER: usize = 4 << 20;
+/// A connection that took nothing for this long holds no publisher up.
+const STALLED: Duration = Duration::from_millis(500);
 /// Direct sends an idle connection has in hand, and how fast it regains one.
 const DIRECT_CREDITS: u32 = 8;
 const DIRECT_CREDIT_EVERY: Duration = Duration::from_micros(50);
@@ -39,6 +41,8 @@ pub struct Core {
 pub(super) struct State {
     pub(super) session: Session,
     pub(super) link: Option<Link>,
+    /// Connections that only wait for the server to close its side.
+    pub(super) lingering: usize,
     credits: DirectCredits,
 }
 
@@ -91,7 +95,11 @@ impl Core {
             state: Mutex::new(State {
                 session: Session::new(config),
                 link: None,
-                credits: DirectCredits { left: DIRECT_CREDITS, refilled: Instant::now() },
+                lingering: 0,
+                credits: DirectCredits {
+                    left: DIRECT_CREDITS,
+                    refilled: Instant::now(),
+                },
             }),
             inbox: Inbox::default(),
             io_waker: AtomicWaker::new(),
@@ -162,7 +170,9 @@ impl Core {
     pub fn abort(&self) {
         let mut state = self.lock();
         state.link = None;
-        state.session.handle_closed(Some("closed by the application"));
+        state
+            .session
+            .handle_closed(Some("closed by the application"));
         self.inbox.push_all(state.session.drain_events());
         drop(state);
         self.io_waker.wake();
@@ -181,7 +191,12 @@ impl Core {
         let congested = state.session.unsent() > HIGH_WATER;
         let reports = state.session.config().report_published;
         self.send_output(state);
-        PublishOutcome { receipt, offline, congested, reports }
+        PublishOutcome {
+            receipt,
+            offline,
+            congested,
+            reports,
+        }
     }
 
     pub fn request(
@@ -209,7 +224,12 @@ impl Core {
     /// Sends the output directly when the connection is quiet, else tells the I/O task, unless it
     /// knows already.
     fn send_output(&self, mut state: MutexGuard<'_, State>) {
-        let State { session, link, credits } = &mut *state;
+        let State {
+            session,
+            link,
+            credits,
+            ..
+        } = &mut *state;
         if session.has_events() {
             self.inbox.push_all(session.drain_events());
         }
@@ -248,9 +268,9 @@ impl Core {
         }
     }
 
-    /// Waits until `done`, a deadline, or half a second, so that callers can look for signals.
+    /// Waits until `done`, a deadline, or a moment, so that callers can look for signals.
     fn wait_a_while(&self, deadline: Option<Instant>, done: impl Fn(&State) -> bool) -> bool {
-        const SLICE: Duration = Duration::from_millis(500);
+        const SLICE: Duration = Duration::from_millis(50);
         let slice_end = Instant::now() + SLICE;
         let end = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -300,20 +320,21 @@ impl Core {
 
     /// Waits until the unsent bytes are well below the high-water mark, the connection ended, or it
     /// has stalled: true. False asks for another call.
-    pub fn wait_for_room(&self) -> bool {
+    pub fn wait_for_room(&self, since: Instant) -> bool {
         let before = self.lock().session.unsent();
-        let has_room = |state: &State| {
-            state.link.is_none() || state.session.unsent() <= HIGH_WATER / 2
-        };
-        self.wait_a_while(None, has_room) || self.lock().session.unsent() >= before
+        let has_room =
+            |state: &State| state.link.is_none() || state.session.unsent() <= HIGH_WATER / 2;
+        self.wait_a_while(None, has_room)
+            || (self.lock().session.unsent() >= before && since.elapsed() > STALLED)
     }
 
     /// Waits until everything is written, and a requested disconnect carried out.
     pub fn wait_until_flushed(&self, deadline: Instant) -> bool {
         loop {
             let flushed = self.wait_a_while(Some(deadline), |state| {
-                state.link.is_none()
-                    || (state.session.unsent() == 0 && !state.session.is_disconnecting())
+                state.lingering == 0
+                    && (state.link.is_none()
+                        || (state.session.unsent() == 0 && !state.session.is_disconnecting()))
             });
             if flushed || Instant::now() >= deadline {
                 return flushed;
@@ -347,6 +368,7 @@ impl Core {
         if let Some(link) = state.link.take() {
             link.leave_to_parent();
         }
+        state.lingering = 0;
         state.session.handle_closed(None);
         state.session.drain_events();
         drop(state);

@@ -19,7 +19,9 @@ const PAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Before the fork: brings the I/O thread to a stop between two tasks.
 pub fn before() {
-    let Some(runtime) = process().runtime.clone() else { return };
+    let Some(runtime) = process().runtime.clone() else {
+        return;
+    };
     let (paused, is_paused) = channel();
     let (resume, resumed): (Sender<()>, Receiver<()>) = channel();
     runtime.spawn(async move {

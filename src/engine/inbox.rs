@@ -54,7 +54,8 @@ impl Inbox {
     pub(super) fn push_all(&self, events: impl Iterator<Item = Event>) {
         let mut back = lock(&self.back);
         let mut weight = 0;
-        back.events.extend(events.inspect(|event| weight += event.weight()));
+        back.events
+            .extend(events.inspect(|event| weight += event.weight()));
         if weight == 0 {
             return;
         }
@@ -165,8 +166,9 @@ impl Inbox {
         let mut back = lock(&self.back);
         let mut taken = Vec::new();
         for queue in [&mut *front, &mut back.events] {
-            let (sent, others) =
-                queue.drain(..).partition(|event| matches!(event, Event::Sent { .. }));
+            let (sent, others) = queue
+                .drain(..)
+                .partition(|event| matches!(event, Event::Sent { .. }));
             *queue = others;
             let sent: VecDeque<Event> = sent;
             taken.extend(sent);

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
@@ -20,6 +20,8 @@ use super::stream::{Reader, Writer};
 const READ_SIZE: usize = 64 << 10;
 /// Writes before the task looks at its input and other tasks get their turn.
 const WRITES_IN_A_ROW: usize = 32;
+/// How long the server gets to close its side after the last packet.
+const LINGER: Duration = Duration::from_secs(1);
 /// A written buffer above this is given back to the allocator.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -32,7 +34,9 @@ pub(super) struct IoTask {
     core: Arc<Core>,
     epoch: u32,
     reader: Reader,
-    writer: Arc<Writer>,
+    /// Dropping it, once nobody else has it, ends our side of the connection.
+    writer: Option<Arc<Writer>>,
+    lingering: bool,
     /// Taken from the session; the first `written` bytes are through.
     buffer: Vec<u8>,
     written: usize,
@@ -64,7 +68,8 @@ impl IoTask {
             core,
             epoch,
             reader,
-            writer,
+            writer: Some(writer),
+            lingering: false,
             buffer: Vec::new(),
             written: 0,
             unreported: 0,
@@ -83,13 +88,16 @@ impl IoTask {
                 return Ok(());
             }
             let rest = self.buffer.get(self.written..).unwrap_or_default();
-            match self.writer.try_write(rest) {
+            let Some(writer) = &self.writer else {
+                return Err(End::Superseded);
+            };
+            match writer.try_write(rest) {
                 Ok(count) => {
                     self.written += count;
                     self.unreported += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.writer.poll_write_ready(cx) {
+                    match writer.poll_write_ready(cx) {
                         Poll::Pending => return self.report_written(),
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => return Err(transport(&error)),
@@ -236,6 +244,21 @@ impl IoTask {
         self.armed = Some(deadline);
     }
 
+    /// After the last packet: waits for the server to close its side, and throws away what it still
+    /// sends. Closing with unread bytes would make the kernel take back what was not delivered yet.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let mut buffer = ReadBuf::new(scratch);
+                match self.reader.poll_read(cx, &mut buffer) {
+                    Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.timer.as_mut().poll(cx),
+                }
+            }
+        })
+    }
+
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.core.io_waker.register(cx.waker());
         coalesce::resume_overdue();
@@ -257,8 +280,15 @@ impl IoTask {
             End::Transport(error) => Some(error.as_str()),
         };
         let mut state = self.core.lock();
-        if state.link.take_if(|link: &mut Link| link.epoch == self.epoch).is_none() {
+        if state
+            .link
+            .take_if(|link: &mut Link| link.epoch == self.epoch)
+            .is_none()
+        {
             return;
+        }
+        if matches!(end, End::Wanted) {
+            state.lingering += 1;
         }
         state.session.handle_closed(error);
         self.core.inbox.push_all(state.session.drain_events());
@@ -267,12 +297,31 @@ impl IoTask {
     }
 }
 
+impl Drop for IoTask {
+    fn drop(&mut self) {
+        if self.lingering {
+            self.core.lock().lingering -= 1;
+            self.core.notify_progress();
+        }
+    }
+}
+
 impl Future for IoTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.lingering {
+            return self.poll_linger(cx);
+        }
         match self.poll_all(cx) {
             Ok(()) => Poll::Pending,
+            Err(End::Wanted) => {
+                self.close(&End::Wanted);
+                self.writer = None;
+                self.arm(Instant::now() + LINGER);
+                self.lingering = true;
+                self.poll(cx)
+            }
             Err(end) => {
                 self.close(&end);
                 Poll::Ready(())

@@ -12,7 +12,11 @@ use super::ticket::Ticket;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The server answered CONNECT, with success or refusal.
-    ConnAck { session_present: bool, reason: ReasonCode, properties: Properties },
+    ConnAck {
+        session_present: bool,
+        reason: ReasonCode,
+        properties: Properties,
+    },
     Message(Message),
     /// A QoS > 0 publish came to its end; `ticket` holds how.
     Acked {
@@ -24,10 +28,21 @@ pub enum Event {
     },
     /// QoS 0 publishes were handed to the transport: their identifiers in order, and the mark
     /// behind the last.
-    Sent { packet_ids: Box<[u16]>, through: u64 },
-    SubAck { packet_id: u16, reasons: Bytes, properties: Properties },
+    Sent {
+        packet_ids: Box<[u16]>,
+        through: u64,
+    },
+    SubAck {
+        packet_id: u16,
+        reasons: Bytes,
+        properties: Properties,
+    },
     /// `reasons` is empty in MQTT 3.x.
-    UnsubAck { packet_id: u16, reasons: Bytes, properties: Properties },
+    UnsubAck {
+        packet_id: u16,
+        reasons: Bytes,
+        properties: Properties,
+    },
     Trace(Trace),
     /// The connection ended; no event of this connection follows.
     Closed(Closed),
@@ -89,7 +104,10 @@ pub enum Closed {
     /// `disconnect()` was carried out.
     Requested,
     /// The server sent DISCONNECT (MQTT 5.0).
-    ByServer { reason: ReasonCode, properties: Properties },
+    ByServer {
+        reason: ReasonCode,
+        properties: Properties,
+    },
     /// The server refused CONNECT with this reason or return code.
     Refused(ReasonCode),
     /// The server broke the protocol.

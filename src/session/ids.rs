@@ -50,7 +50,8 @@ impl PacketIds {
 
     /// Forgets SUBSCRIBE and UNSUBSCRIBE: they end with their connection.
     pub(super) fn release_requests(&mut self) {
-        self.in_use.retain(|_, usage| matches!(usage, IdUse::Publish(_)));
+        self.in_use
+            .retain(|_, usage| matches!(usage, IdUse::Publish(_)));
     }
 
     pub(super) fn last(&self) -> u16 {

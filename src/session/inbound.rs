@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::codec::{
-    Ack, AckKind, ConnAck, Packet, PacketType, Properties, Publish, QoS, ReasonCode, Version, decode,
-    parse_frame,
+    Ack, AckKind, ConnAck, Packet, PacketType, Properties, Publish, QoS, ReasonCode, Version,
+    decode, parse_frame,
 };
 
 use super::error::PeerError;
@@ -65,7 +65,9 @@ impl Inbound {
         epoch: u32,
         current: Option<u32>,
     ) -> bool {
-        let Some(incoming) = self.qos2.get_mut(&packet_id) else { return false };
+        let Some(incoming) = self.qos2.get_mut(&packet_id) else {
+            return false;
+        };
         match incoming.receiving {
             Receiving::Delivered { epoch: delivered } if Some(delivered) == current => {
                 self.complete(packet_id, delivered);
@@ -88,10 +90,12 @@ impl Inbound {
     }
 
     pub(super) fn held(&self) -> impl Iterator<Item = &Message> {
-        self.qos2.values().filter_map(|incoming| match &incoming.receiving {
-            Receiving::Held(message) => Some(message),
-            Receiving::Delivered { .. } | Receiving::Acknowledged => None,
-        })
+        self.qos2
+            .values()
+            .filter_map(|incoming| match &incoming.receiving {
+                Receiving::Held(message) => Some(message),
+                Receiving::Delivered { .. } | Receiving::Acknowledged => None,
+            })
     }
 
     /// The topic a PUBLISH means: its own, or the one its alias stands for [MQTT-3.3.2-10].
@@ -100,7 +104,9 @@ impl Inbound {
         publish: &Publish,
         maximum: u16,
     ) -> Result<Option<Bytes>, PeerError> {
-        let Some(alias) = publish.properties().topic_alias() else { return Ok(None) };
+        let Some(alias) = publish.properties().topic_alias() else {
+            return Ok(None);
+        };
         if alias > maximum {
             return Err(PeerError::TopicAlias("topic alias above our maximum"));
         }
@@ -111,7 +117,8 @@ impl Inbound {
                 .map(Some)
                 .ok_or(PeerError::Protocol("topic alias without a topic"));
         }
-        self.aliases.insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
+        self.aliases
+            .insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
         Ok(None)
     }
 }
@@ -140,7 +147,8 @@ impl Session {
             match self.handle_frame(&source, at, now) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => {
-                    self.partial.extend_from_slice(source.get(at..).unwrap_or_default());
+                    self.partial
+                        .extend_from_slice(source.get(at..).unwrap_or_default());
                     break;
                 }
                 Err(error) => {
@@ -163,7 +171,9 @@ impl Session {
     }
 
     fn complete_frame(&self, bytes: &[u8]) -> Result<bool, PeerError> {
-        let Some(frame) = parse_frame(bytes)? else { return Ok(false) };
+        let Some(frame) = parse_frame(bytes)? else {
+            return Ok(false);
+        };
         let size = frame.header_len + frame.remaining;
         if size > self.own.maximum_packet_size {
             return Err(PeerError::PacketTooLarge(size));
@@ -179,7 +189,9 @@ impl Session {
         now: Instant,
     ) -> Result<Option<usize>, PeerError> {
         let rest = source.get(at..).unwrap_or_default();
-        let Some(frame) = parse_frame(rest)? else { return Ok(None) };
+        let Some(frame) = parse_frame(rest)? else {
+            return Ok(None);
+        };
         let size = frame.header_len + frame.remaining;
         if size > self.own.maximum_packet_size {
             return Err(PeerError::PacketTooLarge(size));
@@ -188,10 +200,31 @@ impl Session {
         if !PacketType::from_first_byte(frame.first).is_some_and(|t| t.is_sent_by_server(version)) {
             return Err(PeerError::Protocol("packet that a server may not send"));
         }
-        let Some(body) = rest.get(frame.header_len..size) else { return Ok(None) };
+        let Some(body) = rest.get(frame.header_len..size) else {
+            return Ok(None);
+        };
+        if self.is_refusal_of_v5(frame.first, body) {
+            self.handle_connack(
+                ConnAck {
+                    session_present: false,
+                    reason: ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
+                    properties: Properties::default(),
+                },
+                now,
+            );
+            return Ok(Some(at + size));
+        }
         let packet = decode(version, frame.first, body, source)?;
         self.handle_packet(packet, now)?;
         Ok(Some(at + size))
+    }
+
+    /// A server that knows MQTT 3.x only refuses MQTT 5.0 in its own words.
+    fn is_refusal_of_v5(&self, first: u8, body: &[u8]) -> bool {
+        self.config.version == Version::V5
+            && matches!(self.phase, Phase::AwaitConnAck { .. })
+            && first == PacketType::ConnAck.first_byte()
+            && body == [0, 1]
     }
 
     fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), PeerError> {
@@ -202,7 +235,9 @@ impl Session {
                     Ok(())
                 }
                 Packet::Disconnect(_) | Packet::Auth(_) if self.config.version == Version::V5 => {
-                    Err(PeerError::Protocol("packet before CONNACK that was not asked for"))
+                    Err(PeerError::Protocol(
+                        "packet before CONNACK that was not asked for",
+                    ))
                 }
                 _ => Err(PeerError::Protocol("packet before CONNACK")),
             };
@@ -216,9 +251,12 @@ impl Session {
                 self.handle_pubrel(ack);
                 Ok(())
             }
-            Packet::SubAck(answer) => {
-                self.handle_request_answer(true, answer.packet_id, answer.reasons, answer.properties)
-            }
+            Packet::SubAck(answer) => self.handle_request_answer(
+                true,
+                answer.packet_id,
+                answer.reasons,
+                answer.properties,
+            ),
             Packet::UnsubAck(answer) => self.handle_request_answer(
                 false,
                 answer.packet_id,
@@ -231,7 +269,9 @@ impl Session {
             }
             Packet::Disconnect(disconnect) => {
                 let (reason, properties) = (disconnect.reason, disconnect.properties);
-                self.phase = Phase::Ended { closed: Closed::ByServer { reason, properties } };
+                self.phase = Phase::Ended {
+                    closed: Closed::ByServer { reason, properties },
+                };
                 Ok(())
             }
             Packet::ConnAck(_) => Err(PeerError::Protocol("second CONNACK")),
@@ -244,14 +284,24 @@ impl Session {
     }
 
     fn handle_connack(&mut self, connack: ConnAck, now: Instant) {
-        let ConnAck { session_present, reason, properties } = connack;
+        let ConnAck {
+            session_present,
+            reason,
+            properties,
+        } = connack;
         if session_present && self.clean_start {
             return self.fail(PeerError::Protocol("session present on a clean start"), now);
         }
-        let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
+        let event = Event::ConnAck {
+            session_present,
+            reason,
+            properties: properties.clone(),
+        };
         self.events.push(event);
         if reason != ReasonCode::SUCCESS {
-            self.phase = Phase::Ended { closed: Closed::Refused(reason) };
+            self.phase = Phase::Ended {
+                closed: Closed::Refused(reason),
+            };
             return;
         }
         if self.config.version == Version::V5 {
@@ -290,7 +340,11 @@ impl Session {
         let maximum = self.own.topic_alias_maximum;
         let aliased_topic = self.inbound.resolve_alias(&publish, maximum)?;
         let (qos, packet_id) = (publish.qos(), publish.packet_id());
-        let message = Message { publish, aliased_topic, epoch: self.epoch };
+        let message = Message {
+            publish,
+            aliased_topic,
+            epoch: self.epoch,
+        };
         match qos {
             QoS::AtMostOnce => self.events.push(Event::Message(message)),
             QoS::AtLeastOnce => {
@@ -305,7 +359,10 @@ impl Session {
                     None => {
                         let publish = message.publish.detach();
                         let receiving = Receiving::Held(Message { publish, ..message });
-                        let incoming = Incoming { counted_on: epoch, receiving };
+                        let incoming = Incoming {
+                            counted_on: epoch,
+                            receiving,
+                        };
                         self.inbound.qos2.insert(packet_id, incoming);
                         false
                     }
@@ -359,7 +416,11 @@ impl Session {
     }
 
     fn handle_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), PeerError> {
-        let Ack { packet_id, reason, properties } = ack;
+        let Ack {
+            packet_id,
+            reason,
+            properties,
+        } = ack;
         self.trace(|| Trace::ReceivedAck(kind, packet_id));
         let Some(IdUse::Publish(seq)) = self.ids.usage(packet_id) else {
             if kind == AckKind::PubRec {
@@ -403,9 +464,17 @@ impl Session {
         }
         self.ids.release(packet_id);
         self.events.push(if subscribed {
-            Event::SubAck { packet_id, reasons, properties }
+            Event::SubAck {
+                packet_id,
+                reasons,
+                properties,
+            }
         } else {
-            Event::UnsubAck { packet_id, reasons, properties }
+            Event::UnsubAck {
+                packet_id,
+                reasons,
+                properties,
+            }
         });
         Ok(())
     }

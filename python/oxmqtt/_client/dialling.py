@@ -252,4 +252,4 @@ class Dialling(ClientState):
 
     def is_connected(self) -> bool:
         """Whether the broker has accepted the connection and it still stands."""
-        return self._engine.online
+        return self._state is _ConnectionState.MQTT_CS_CONNECTED and self._engine.online

@@ -20,6 +20,8 @@ _clients: weakref.WeakSet[Loops] = weakref.WeakSet()
 #: Seconds that the exit gives to running callbacks, and then to unsent packets.
 _EXIT_CALLBACKS = 1.0
 _EXIT_FLUSH = 2.0
+#: Seconds that interrupted callbacks get to unwind.
+_EXIT_INTERRUPTED = 0.5
 
 
 def register(client: Loops) -> None:
@@ -42,7 +44,22 @@ def _leave() -> None:
             threads.append(thread)
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
+    _interrupt([thread for thread in threads if thread.is_alive()])
     _native.flush_all(_EXIT_FLUSH)
+
+
+def _interrupt(threads: list[threading.Thread]) -> None:
+    """Ends callbacks that run on: a thread that Python's exit ends in native code aborts all."""
+    if not threads:
+        return
+    import ctypes
+
+    for thread in threads:
+        ident = ctypes.c_ulong(thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
+    until = time.monotonic() + _EXIT_INTERRUPTED
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def _after_fork_in_child() -> None:
