@@ -21,24 +21,8 @@ from .programs import PROGRAMS, Stage
 VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
 
 
-def on_publish_after_publish(lines: list[str]) -> list[str]:
-    """paho calls on_publish of QoS 0 inside publish(); here publish() returns first."""
-    changed = list(lines)
-    for at, line in enumerate(changed[:-1]):
-        if line.startswith("on_publish ") and changed[at + 1].startswith("publish() ->"):
-            changed[at : at + 2] = [changed[at + 1], line]
-            break
-    return changed
-
-
 #: program -> (reason, what paho's lines of the program's thread become). Everything else must be equal.
-DELIBERATE: dict[str, tuple[str, Callable[[list[str]], list[str]]]] = {
-    "manual_loop": (
-        "callbacks run only in the calls that run the loop (design.md section 4.6), so that the caller "
-        "has the mid before on_publish comes",
-        on_publish_after_publish,
-    ),
-}
+DELIBERATE: dict[str, tuple[str, Callable[[list[str]], list[str]]]] = {}
 
 CASES = [
     pytest.param(name, version, api, id=f"{name}-{VERSION_NAMES[version]}-v{api}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import time
 
@@ -156,6 +157,38 @@ def test_flood_and_leave(client_name: str, peer: ScriptedPeer, size: int) -> Non
     assert [packet.kind for packet in received[-1:]] == [packets.DISCONNECT]
     numbers = [int.from_bytes(packet.payload[:4], "big") for packet in received[:-1]]
     assert numbers == list(range(count))
+
+
+@pytest.mark.better_than_paho(
+    "it closes at once: the CONNACK meets a closed socket, and RST eats the messages"
+)
+def test_leave_before_the_connack(client_name: str, peer: ScriptedPeer) -> None:
+    """A slow broker: its CONNACK comes when the client has said all and wants to go. Nothing of it may be lost.
+
+    A socket closed too early answers the CONNACK with RST, and the broker's kernel then throws away what the broker
+    has not read yet. So: half-close after DISCONNECT, read until the broker closes, within a bound.
+    """
+    source = (
+        CONNECT
+        + """
+    client = make("early")
+    client.connect(HOST, PORT)
+    for number in range(1000):
+        client.publish("early", str(number))
+    say("left", client.disconnect())
+    """
+    )
+    with Program(source, client_name, HOST=peer.host, PORT=peer.port) as program:
+        connection = peer.accept()
+        connection.expect(packets.CONNECT)
+        select.select([connection.sock], [], [], 5)
+        time.sleep(0.3)  # the broker is busy elsewhere
+        connection.send(packets.connack(packets.V311))
+        time.sleep(0.05)  # time for an RST to arrive
+        received = connection.read_to_end(10)
+        assert program.exit_code(5) == 0
+    assert [packet.kind for packet in received[-1:]] == [packets.DISCONNECT]
+    assert [int(packet.payload) for packet in received[:-1]] == list(range(1000))
 
 
 @pytest.mark.better_than_paho("what the socket did not take at once is lost at exit")
