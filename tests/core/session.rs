@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod session_alias;
+mod session_broker;
 mod session_close;
 mod session_connect;
 mod session_frames;
@@ -10,6 +11,7 @@ mod session_handover;
 mod session_identifiers;
 mod session_limits;
 mod session_manual_ack;
+mod session_model;
 mod session_protocol;
 mod session_quota;
 mod session_receive;
@@ -17,6 +19,7 @@ mod session_requests;
 mod session_resume;
 mod session_rig;
 mod session_send;
+mod session_sim;
 mod session_time;
 mod session_wire;
 
