@@ -131,7 +131,11 @@ class Peer(LineProcess):
             elif value is not None and value is not False:
                 command += [flag, str(value)]
         super().__init__(command)
-        self.port: int = self.hear(10)["port"]
+        try:
+            self.port: int = self.hear(10)["port"]
+        except RunFailed:
+            self.__exit__(None, None, None)
+            raise
 
 
 class ClientProcess(LineProcess):

@@ -69,18 +69,22 @@ class Results:
 
 
 def amount(value: float | None, unit: str = "") -> str:
-    """A number with three significant digits and its unit."""
+    """A number with about three significant digits and its unit; counts are exact."""
     if value is None:
         return "-"
-    if value >= 1e6:
+    if unit == "msg/s" and value >= 1e6:
         text = f"{value / 1e6:.3g}M"
-    elif value >= 1e5 or (value >= 1e4 and unit == "msg/s"):
+    elif unit == "msg/s" and value >= 1e4:
         text = f"{value / 1e3:.0f}k"
     elif value >= 100:
         text = f"{value:,.0f}"
     else:
         text = f"{value:.2g}" if value < 1 else f"{value:.3g}"
     return f"{text} {unit}".strip()
+
+
+def bare(value: float, unit: str) -> str:
+    return amount(value, unit).removesuffix(unit).strip()
 
 
 def times(ratio: float | None) -> str:
@@ -114,9 +118,9 @@ def absolute_table(results: Results) -> list[str]:
         cells = []
         for client in clients:
             values = sorted(results.values(scenario.name, client, row.key).values())
-            cell = amount(statistics.median(values)) if values else "-"
+            cell = bare(statistics.median(values), row.unit) if values else "-"
             if values and values[0] != values[-1]:
-                cell += f" ({amount(values[0])}…{amount(values[-1])})"
+                cell += f" ({bare(values[0], row.unit)}…{bare(values[-1], row.unit)})"
             cells.append(cell)
         lines.append(f"| {title(row, results)} | {row.unit} | " + " | ".join(cells) + " |")
     return lines
