@@ -88,8 +88,8 @@ def test_ctrl_c_in_wait_for_publish(client_name: str, peer: ScriptedPeer, wait: 
     client.connect(HOST, PORT)
     client.loop_start()
     info = client.publish("a", "b", 1)
-    say("waiting")
     try:
+        say("waiting")
         {wait}
     except KeyboardInterrupt:
         say("interrupted")
