@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -255,10 +255,6 @@ methods! {
             (CompareOp::Ne, Err(_)) => Ok(true.into_pyobject(py)?.to_owned().into_any()),
             _ => Ok(py.NotImplemented().into_bound(py)),
         }
-    }
-
-    fn __hash__(&self) -> PyResult<isize> {
-        Err(PyTypeError::new_err("unhashable type: 'MQTTMessage'"))
     }
 
     fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {

@@ -12,6 +12,7 @@ use crate::session::{
     SessionConfig, SubscriptionRequest, Ticket,
 };
 
+use super::fork;
 use super::inbox::Inbox;
 use super::io_task::IoTask;
 use super::runtime::{process, spawn};
@@ -274,13 +275,14 @@ impl Core {
         let slice_end = Instant::now() + SLICE;
         let end = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = fork::Waiting::enter();
         let mut state = self.lock();
         let reached = loop {
             if done(&state) {
                 break true;
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || fork::is_forking() {
                 break false;
             }
             state = match self.progress.wait_timeout(state, left) {
@@ -289,6 +291,7 @@ impl Core {
             };
         };
         drop(state);
+        drop(waiting);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         reached
     }

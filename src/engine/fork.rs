@@ -5,11 +5,44 @@
 //! registered are the parent's.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::Link;
 use super::runtime::process;
+
+/// A fork is under way: threads that wait without the interpreter lock keep out of the engine's.
+static FORKING: AtomicBool = AtomicBool::new(false);
+/// Threads that wait in the engine without the interpreter lock.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Held by a thread that waits without the interpreter lock, while it may hold one of the engine's.
+pub(super) struct Waiting;
+
+impl Waiting {
+    pub(super) fn enter() -> Self {
+        loop {
+            WAITING.fetch_add(1, Ordering::SeqCst);
+            if !is_forking() {
+                return Self;
+            }
+            WAITING.fetch_sub(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether a [`Waiting`] thread has to let go.
+pub(super) fn is_forking() -> bool {
+    FORKING.load(Ordering::SeqCst)
+}
 
 /// Dropping the sender lets the I/O thread go on.
 static PAUSED: Mutex<Option<Sender<()>>> = Mutex::new(None);
@@ -17,11 +50,24 @@ static PAUSED: Mutex<Option<Sender<()>>> = Mutex::new(None);
 /// The I/O thread answers at once unless it is gone with an earlier fork.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Before the fork: brings the I/O thread to a stop between two tasks.
+/// Before the fork: makes waiting threads let go and brings the I/O thread to a stop between two
+/// tasks.
 pub fn before() {
-    let Some(runtime) = process().runtime.clone() else {
-        return;
+    let (runtime, cores) = {
+        let process = process();
+        let Some(runtime) = process.runtime.clone() else {
+            return;
+        };
+        (runtime, process.live_cores())
     };
+    FORKING.store(true, Ordering::SeqCst);
+    for core in &cores {
+        core.notify_progress();
+    }
+    let deadline = Instant::now() + PAUSE_TIMEOUT;
+    while WAITING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
     let (paused, is_paused) = channel();
     let (resume, resumed): (Sender<()>, Receiver<()>) = channel();
     runtime.spawn(async move {
@@ -37,6 +83,7 @@ pub fn before() {
 
 /// After the fork, in the parent: the I/O thread goes on.
 pub fn after_in_parent() {
+    FORKING.store(false, Ordering::SeqCst);
     if let Ok(mut slot) = PAUSED.lock() {
         slot.take();
     }
@@ -44,6 +91,8 @@ pub fn after_in_parent() {
 
 /// After the fork, in the child: forgets the parent's runtime and connections.
 pub fn after_in_child() {
+    FORKING.store(false, Ordering::SeqCst);
+    WAITING.store(0, Ordering::SeqCst);
     if let Ok(mut slot) = PAUSED.lock() {
         std::mem::forget(slot.take());
     }
