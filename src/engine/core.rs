@@ -54,6 +54,8 @@ pub(super) struct Link {
     pub(super) writer: Arc<Writer>,
     /// The I/O task knows of output, or has been told; it takes more when it is through.
     pub(super) task_writes: bool,
+    /// By then the I/O task looks for output unasked.
+    pub(super) looks_again: Option<Instant>,
     #[cfg(unix)]
     pub(super) descriptor: std::os::fd::RawFd,
 }
@@ -146,6 +148,7 @@ impl Core {
             epoch,
             writer: Arc::clone(&writer),
             task_writes: true,
+            looks_again: None,
             #[cfg(unix)]
             descriptor,
         });
@@ -210,11 +213,14 @@ impl Core {
 
     /// Acknowledges received messages; all in one lock.
     pub fn acknowledge(&self, messages: &[(u16, QoS, u32)]) {
-        self.with_session(|session| {
-            for &(packet_id, qos, epoch) in messages {
-                session.acknowledge(packet_id, qos, epoch);
-            }
-        });
+        let mut state = self.lock();
+        for &(packet_id, qos, epoch) in messages {
+            state.session.acknowledge(packet_id, qos, epoch);
+        }
+        // Under load the I/O task is about to read more, and sends these on the way.
+        if !matches!(&state.link, Some(link) if link.looks_again.is_some()) {
+            self.send_output(state);
+        }
     }
 
     pub fn disconnect(&self, reason: ReasonCode, properties: Properties) -> bool {

@@ -20,6 +20,8 @@ use super::stream::{Reader, Writer};
 const READ_SIZE: usize = 64 << 10;
 /// Writes before the task looks at its input and other tasks get their turn.
 const WRITES_IN_A_ROW: usize = 32;
+/// After a hurried read, output may wait this long for the next one to take it along.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How long the server gets to close its side after the last packet.
 const LINGER: Duration = Duration::from_secs(1);
 /// A written buffer above this is given back to the allocator.
@@ -193,7 +195,8 @@ impl IoTask {
         })?;
         let Some(chunk) = chunk else { return Ok(false) };
         let now = Instant::now();
-        if self.reading.is_hurried(now, chunk.len()) {
+        let hurried = self.reading.is_hurried(now, chunk.len());
+        if hurried {
             coalesce::want_nap();
         }
         let core = Arc::clone(&self.core);
@@ -201,6 +204,9 @@ impl IoTask {
         // What the input makes the session send is written by this task, without a wake.
         if let Some(link) = &mut state.link {
             link.task_writes = true;
+            if hurried && link.looks_again.is_none() {
+                link.looks_again = Some(now + LOOK_AGAIN);
+            }
         }
         state.session.handle_input(chunk, now);
         self.push_events(&mut state);
@@ -209,11 +215,8 @@ impl IoTask {
 
     /// Lets time pass for the session; true when that may have made output.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let deadline = {
-            let state = self.core.lock();
-            state.session.poll_timeout()
-        };
-        match (deadline, self.armed) {
+        let core = Arc::clone(&self.core);
+        match (next_deadline(&*self.lock(&core)?), self.armed) {
             (Some(deadline), Some(armed)) if armed <= deadline => {}
             (Some(deadline), _) => self.arm(deadline),
             (None, _) => return Ok(false),
@@ -223,14 +226,14 @@ impl IoTask {
         }
         let now = Instant::now();
         let reading = !self.core.inbox.is_full();
-        let core = Arc::clone(&self.core);
         let mut state = self.lock(&core)?;
         if let Some(link) = &mut state.link {
             link.task_writes = true;
+            link.looks_again = link.looks_again.filter(|at| *at > now);
         }
         state.session.handle_timeout(now, reading);
         self.push_events(&mut state);
-        let next = state.session.poll_timeout();
+        let next = next_deadline(&state);
         drop(state);
         match next {
             Some(next) => self.arm(next),
@@ -328,6 +331,16 @@ impl Future for IoTask {
             }
         }
     }
+}
+
+fn next_deadline(state: &State) -> Option<Instant> {
+    let looks_again = state.link.as_ref().and_then(|link| link.looks_again);
+    state
+        .session
+        .poll_timeout()
+        .into_iter()
+        .chain(looks_again)
+        .min()
 }
 
 fn transport(error: &io::Error) -> End {

@@ -11,6 +11,9 @@ pub(super) enum IdUse {
     Subscribe(usize),
     /// An UNSUBSCRIBE with that many filters.
     Unsubscribe(usize),
+    /// A QoS 2 PUBLISH that was dropped, while the server may still hold it: a new message with the
+    /// identifier would be taken for it.
+    Dropped,
 }
 
 /// Hands out identifiers in turn and skips those in use.
@@ -51,7 +54,17 @@ impl PacketIds {
     /// Forgets SUBSCRIBE and UNSUBSCRIBE: they end with their connection.
     pub(super) fn release_requests(&mut self) {
         self.in_use
-            .retain(|_, usage| matches!(usage, IdUse::Publish(_)));
+            .retain(|_, usage| matches!(usage, IdUse::Publish(_) | IdUse::Dropped));
+    }
+
+    /// Keeps an identifier from new messages as long as the server keeps the session.
+    pub(super) fn drop_publish(&mut self, id: u16) {
+        self.in_use.insert(id, IdUse::Dropped);
+    }
+
+    /// The server has a new session, which holds nothing.
+    pub(super) fn release_dropped(&mut self) {
+        self.in_use.retain(|_, usage| *usage != IdUse::Dropped);
     }
 
     pub(super) fn last(&self) -> u16 {

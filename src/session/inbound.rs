@@ -331,6 +331,7 @@ impl Session {
             return;
         }
         self.inbound.qos2.clear();
+        self.ids.release_dropped();
         if self.config.version == Version::V5 || self.clean_start {
             self.ledger.forget_receipts();
         }

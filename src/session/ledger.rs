@@ -220,7 +220,7 @@ impl Ledger {
     pub(super) fn rewind(&mut self, ids: &mut PacketIds) {
         for slot in &mut self.entries {
             if let Some(dropped) = slot.take_if(|entry| entry.is_dropped()) {
-                ids.release(dropped.ticket.packet_id());
+                dropped.leave(ids);
             }
         }
         self.trim();
@@ -251,7 +251,7 @@ impl Ledger {
             drained.push((Arc::clone(&entry.ticket), Bytes::from(packet)));
         }
         for entry in self.entries.drain(sent..).flatten() {
-            ids.release(entry.ticket.packet_id());
+            entry.leave(ids);
             drained.push((entry.ticket, Bytes::from(entry.packet)));
         }
         self.unfinished = 0;
@@ -263,6 +263,16 @@ impl Ledger {
 impl Entry {
     fn is_dropped(&self) -> bool {
         self.packet.is_empty()
+    }
+
+    /// Gives the identifier back, if the server cannot hold the message under it.
+    fn leave(&self, ids: &mut PacketIds) {
+        let packet_id = self.ticket.packet_id();
+        if self.sent_before && self.qos == QoS::ExactlyOnce {
+            ids.drop_publish(packet_id);
+        } else {
+            ids.release(packet_id);
+        }
     }
 
     fn stamp(&mut self, packet_id: u16) {
