@@ -74,7 +74,7 @@ impl Event {
 pub struct Message {
     pub publish: Publish,
     /// The topic that the packet named by its alias only.
-    pub aliased_topic: Option<Bytes>,
+    pub aliased_topic: Option<Box<[u8]>>,
     /// The connection it came by; acknowledgements go to no other.
     pub epoch: u32,
 }

@@ -339,7 +339,10 @@ impl Session {
 
     fn handle_publish(&mut self, publish: Publish) -> Result<(), PeerError> {
         let maximum = self.own.topic_alias_maximum;
-        let aliased_topic = self.inbound.resolve_alias(&publish, maximum)?;
+        let aliased_topic = self
+            .inbound
+            .resolve_alias(&publish, maximum)?
+            .map(|t| t[..].into());
         let (qos, packet_id) = (publish.qos(), publish.packet_id());
         let message = Message {
             publish,

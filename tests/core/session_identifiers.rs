@@ -6,7 +6,7 @@ use oxmqtt::codec::{Properties, QoS, Version};
 use oxmqtt::session::{LocalError, RequestError, SubscriptionRequest};
 
 use crate::VERSIONS;
-use crate::session_rig::{Rig, publishes};
+use crate::session_rig::{Rig, outgoing, publishes};
 use crate::session_wire::{PUBACK, Sent, ack, answer, packet};
 
 const QOS_1: QoS = QoS::AtLeastOnce;
@@ -117,4 +117,43 @@ fn requests_give_theirs_back_with_the_connection() {
             "an answer to an earlier connection"
         );
     }
+}
+
+/// The server of a kept session takes a new QoS 2 message for the old one while it holds that.
+#[test]
+fn the_identifier_of_a_dropped_qos_2_message_stays_in_use() {
+    for version in VERSIONS {
+        for cut_first in [false, true] {
+            let mut rig = Rig::online(version);
+            let dropped = rig.publish(QoS::ExactlyOnce).packet_id();
+            let forgotten = rig.publish(QOS_1).packet_id();
+            rig.sent();
+            if cut_first {
+                rig.cut();
+            }
+            rig.session.drop_unfinished();
+            rig.cut();
+            let mut ids = all_identifiers(&mut rig);
+            assert!(!ids.contains(&dropped) && ids.contains(&forgotten));
+            assert_eq!(rig.go_online(true, &[]), []);
+            assert!(!all_identifiers(&mut rig).contains(&dropped));
+            rig.cut();
+            rig.options.clean_start = true;
+            rig.go_online(false, &[]);
+            ids = all_identifiers(&mut rig);
+            assert!(ids.contains(&dropped), "the session is a new one");
+        }
+    }
+}
+
+/// Every identifier that a new message can have.
+fn all_identifiers(rig: &mut Rig) -> HashSet<u16> {
+    let name = |_| {
+        let refused = rig.session.publish(&outgoing(QoS::AtMostOnce, b""));
+        refused.map_or_else(
+            |refused| refused.packet_id,
+            |_| rig.session.last_packet_id(),
+        )
+    };
+    (0..ALL).map(name).collect()
 }

@@ -54,21 +54,11 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
-    /// `used_up` identifiers were handed out before.
-    pub(crate) fn new(
-        version: Version,
-        max_inflight: u16,
-        receive_maximum: u8,
-        used_up: u32,
-    ) -> Self {
+    pub(crate) fn new(version: Version, max_inflight: u16, receive_maximum: u8) -> Self {
         let mut rig = Rig::with(|config| {
             config.version = version;
             config.max_inflight = max_inflight;
         });
-        for _ in 0..used_up {
-            // Refused, as there is no connection, and yet named.
-            let _ = rig.session.publish(&outgoing(QoS::AtMostOnce, b""));
-        }
         let mut maximum = 65_535;
         if version == Version::V5 {
             maximum = receive_maximum.into();
@@ -113,6 +103,16 @@ impl Sim {
             dropped: false,
         });
         self.observe();
+    }
+
+    /// Uses up `count` identifiers: a refused QoS 0 message is named all the same.
+    pub(crate) fn skip_identifiers(&mut self, count: u32) {
+        for _ in 0..count {
+            if self.connection.is_none() {
+                let refused = self.session().publish(&outgoing(QoS::AtMostOnce, b""));
+                assert!(refused.is_err());
+            }
+        }
     }
 
     pub(crate) fn subscribe(&mut self) {
