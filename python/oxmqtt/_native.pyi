@@ -101,6 +101,8 @@ class MQTTMessageInfo:
 @disjoint_base
 class ClientBase:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    _userdata: Any
+    _on_message: Any
     @property
     def _engine(self) -> Engine: ...
     def publish(
@@ -127,6 +129,7 @@ class Engine:
         event_driven: bool | None = None,
         looping: bool | None = None,
         survives_exceptions: bool | None = None,
+        on_message_is_method: bool | None = None,
     ) -> None: ...
     def connect(
         self,

@@ -42,6 +42,40 @@ impl ClientBase {
         })
     }
 
+    /// What callbacks get as ``userdata``.
+    #[getter]
+    fn _userdata(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.engine
+            .get()
+            .slots()
+            .userdata
+            .as_ref()
+            .map(|userdata| userdata.clone_ref(py))
+    }
+
+    #[setter(_userdata)]
+    fn set_userdata(&self, userdata: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut self.engine.get().slots().userdata, userdata);
+        drop(before);
+    }
+
+    /// The callback of :attr:`on_message`.
+    #[getter]
+    fn _on_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.engine
+            .get()
+            .slots()
+            .on_message
+            .as_ref()
+            .map(|callback| callback.clone_ref(py))
+    }
+
+    #[setter(_on_message)]
+    fn set_on_message(&self, callback: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut self.engine.get().slots().on_message, callback);
+        drop(before);
+    }
+
     #[getter]
     fn _engine(&self, py: Python<'_>) -> Py<Engine> {
         self.engine.clone_ref(py)

@@ -29,8 +29,11 @@ const MOST_TOPICS: usize = 4096;
 /// Topic names as Python strings, and the filter callbacks that match them.
 #[derive(Default)]
 pub(super) struct TopicCache {
-    topics: FxHashMap<Box<[u8]>, (Py<PyString>, Py<PyTuple>)>,
+    topics: FxHashMap<Box<[u8]>, Topic>,
 }
+
+/// The name, and the callbacks of the filters that match it.
+type Topic = (Py<PyString>, Py<PyTuple>);
 
 impl TopicCache {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -222,15 +225,26 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         message: &Bound<'py, MQTTMessage>,
     ) -> PyResult<()> {
         let py = self.client.py();
-        let userdata = self.client.getattr(intern!(py, "_userdata"))?;
+        let (userdata, on_message, is_method) = {
+            let slots = self.engine.slots();
+            let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.bind(py).clone());
+            (
+                bound(&slots.userdata),
+                bound(&slots.on_message),
+                slots.on_message_is_method,
+            )
+        };
         if callbacks.is_empty() {
-            let callback = self.client.getattr(intern!(py, "on_message"))?;
-            if callback.is_none() {
+            let callback = match on_message {
+                _ if is_method => Some(self.client.getattr(intern!(py, "on_message"))?),
+                on_message => on_message,
+            };
+            let Some(callback) = callback else {
                 return Ok(());
-            }
+            };
             return match callback.call1((self.client, &userdata, message)) {
                 Ok(_) => Ok(()),
-                Err(error) => self.failed(intern!(py, "on_message"), error),
+                Err(error) => self.failed(&py.None().into_bound(py), error),
             };
         }
         for callback in callbacks {
@@ -242,7 +256,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     }
 
     /// Reports a callback's exception; it goes on unless the client suppresses exceptions.
-    fn failed(&self, callback: &Bound<'py, impl pyo3::PyTypeInfo>, error: PyErr) -> PyResult<()> {
+    fn failed(&self, callback: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
         let py = self.client.py();
         let arguments = (callback, error.value(py));
         let suppressed = self
@@ -255,7 +269,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         }
     }
 
-    fn topic(&self, name: &[u8]) -> PyResult<(Py<PyString>, Py<PyTuple>)> {
+    fn topic(&self, name: &[u8]) -> PyResult<Topic> {
         let py = self.client.py();
         let lock = || {
             self.engine

@@ -1,7 +1,7 @@
 //! `Engine`: the native side of one client, as `oxmqtt.client.Client` drives it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,6 +88,23 @@ impl Drop for CallbackGuard<'_> {
 pub(super) struct Engine {
     pub(super) shared: Arc<Shared>,
     pub(super) topics: Mutex<TopicCache>,
+    pub(super) slots: Mutex<Slots>,
+}
+
+/// What every message is dispatched with, kept here because an attribute look-up costs more.
+#[derive(Default)]
+pub(super) struct Slots {
+    pub(super) userdata: Option<Py<PyAny>>,
+    pub(super) on_message: Option<Py<PyAny>>,
+    /// A subclass has `on_message` as a method.
+    pub(super) on_message_is_method: bool,
+}
+
+impl Slots {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.userdata)?;
+        visit.call(&self.on_message)
+    }
 }
 
 impl Engine {
@@ -103,7 +120,12 @@ impl Engine {
                 survives_exceptions: AtomicBool::new(false),
             }),
             topics: Mutex::new(TopicCache::default()),
+            slots: Mutex::new(Slots::default()),
         }
+    }
+
+    pub(super) fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -118,7 +140,7 @@ impl Engine {
     /// Changes settings; those left out stay.
     #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None, manual_ack=None,
                         report_published=None, trace=None, event_driven=None, looping=None,
-                        survives_exceptions=None))]
+                        survives_exceptions=None, on_message_is_method=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -131,6 +153,7 @@ impl Engine {
         event_driven: Option<bool>,
         looping: Option<bool>,
         survives_exceptions: Option<bool>,
+        on_message_is_method: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -162,6 +185,9 @@ impl Engine {
             if let Some(value) = value {
                 flag.store(value, Ordering::Relaxed);
             }
+        }
+        if let Some(is_method) = on_message_is_method {
+            self.slots().on_message_is_method = is_method;
         }
         Ok(())
     }
@@ -379,6 +405,9 @@ impl Engine {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(slots) = self.slots.try_lock() {
+            slots.traverse(&visit)?;
+        }
         match self.topics.try_lock() {
             Ok(topics) => topics.traverse(&visit),
             Err(_) => Ok(()),
@@ -388,6 +417,9 @@ impl Engine {
     fn __clear__(&self) {
         if let Ok(mut topics) = self.topics.try_lock() {
             *topics = TopicCache::default();
+        }
+        if let Ok(mut slots) = self.slots.try_lock() {
+            *slots = Slots::default();
         }
     }
 }

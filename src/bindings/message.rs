@@ -182,7 +182,7 @@ methods! {
     info, set_info => |message, py| {
         message.attribute_or(intern!(py, "info"), || {
             let mid = message.mid(py)?;
-            Ok(py.get_type::<MQTTMessageInfo>().call1((mid,))?)
+            py.get_type::<MQTTMessageInfo>().call1((mid,))
         })
     };
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::time::Instant;
 
 use pyo3::exceptions::{PyIndexError, PyStopIteration};
 use pyo3::intern;
@@ -9,7 +10,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::codec::{PacketType, ReasonCode};
-use crate::engine::Core;
 use crate::session::{Handover, Ticket};
 
 use super::convert::extract_deadline;
@@ -28,6 +28,25 @@ pub(super) enum Tracking {
         shared: Arc<Shared>,
         ticket: Arc<Ticket>,
     },
+}
+
+impl Tracking {
+    /// Waits a while for the end of the message, and of its callback if another thread runs it.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Handover { shared, mark } => {
+                shared
+                    .core
+                    .wait_for_handover(*mark, shared.callbacks_follow(), deadline)
+            }
+            Self::Ticket { shared, ticket } => {
+                shared
+                    .core
+                    .wait_for_ticket(ticket, shared.callbacks_follow(), deadline)
+            }
+        }
+    }
 }
 
 /// The result of :meth:`Client.publish`.
@@ -147,21 +166,11 @@ impl MQTTMessageInfo {
     #[pyo3(signature = (timeout = None))]
     fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.check_queued(py)?;
-        let (shared, wait): (_, &(dyn Fn(&Core, bool, _) -> bool + Sync)) = match &self.tracking {
-            Tracking::Nothing => return Ok(()),
-            Tracking::Handover { shared, mark } => (shared, &|core, reported, deadline| {
-                core.wait_for_handover(*mark, reported, deadline)
-            }),
-            Tracking::Ticket { shared, ticket } => (shared, &|core, reported, deadline| {
-                core.wait_for_ticket(ticket, reported, deadline)
-            }),
-        };
         let deadline = extract_deadline(timeout);
-        let reported = shared.callbacks_follow();
         loop {
-            let done = py.detach(|| wait(&shared.core, reported, deadline));
+            let done = py.detach(|| self.tracking.wait(deadline));
             py.check_signals()?;
-            if done || deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
+            if done || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.outcome(py).map(drop);
             }
         }

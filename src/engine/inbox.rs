@@ -17,15 +17,32 @@ use super::waker::Waker;
 const FULL: usize = 16 << 20;
 /// Bytes of waiting events at which it starts again.
 const ROOM: usize = FULL / 2;
+/// Weight of popped events that is accounted for in one go.
+const SETTLE: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub struct Inbox {
     /// Written by the I/O task.
     back: Mutex<Back>,
     /// Taken from `back` in one go and emptied by the application.
-    front: Mutex<VecDeque<Event>>,
+    front: Mutex<Front>,
     weight: AtomicUsize,
     full: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Front {
+    events: VecDeque<Event>,
+    /// Weight of events popped and not yet settled.
+    taken: usize,
+}
+
+impl Front {
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.taken += event.weight();
+        Some(event)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,10 +87,11 @@ impl Inbox {
         self.full.load(Ordering::Acquire)
     }
 
-    /// The next event; `resumed` is called when taking it ended a full inbox.
+    /// The next event; `resumed` is called when taking events ended a full inbox.
     pub(super) fn pop(&self, resumed: impl FnOnce()) -> Option<Event> {
         let mut front = lock(&self.front);
-        if front.is_empty() {
+        if front.events.is_empty() {
+            let settled = std::mem::take(&mut front.taken);
             let mut back = lock(&self.back);
             if back.events.is_empty() {
                 if back.signalled
@@ -82,25 +100,33 @@ impl Inbox {
                     waker.clear();
                     back.signalled = false;
                 }
-                return None;
+            } else {
+                std::mem::swap(&mut front.events, &mut back.events);
             }
-            std::mem::swap(&mut *front, &mut back.events);
+            drop(back);
+            self.settle(settled, resumed);
+            return front.pop();
         }
-        let event = front.pop_front()?;
-        drop(front);
-        let weight = event.weight();
+        let event = front.pop();
+        if front.taken >= SETTLE {
+            self.settle(std::mem::take(&mut front.taken), resumed);
+        }
+        event
+    }
+
+    /// Takes the weight of events that are through off the inbox.
+    fn settle(&self, weight: usize, resumed: impl FnOnce()) {
         let left = self.weight.fetch_sub(weight, Ordering::Relaxed) - weight;
         if left <= ROOM && self.full.load(Ordering::Relaxed) {
             self.full.store(false, Ordering::Release);
             resumed();
         }
-        Some(event)
     }
 
     /// Puts an event back in front of all others.
     pub fn put_back(&self, event: Event) {
         self.weight.fetch_add(event.weight(), Ordering::Relaxed);
-        lock(&self.front).push_front(event);
+        lock(&self.front).events.push_front(event);
     }
 
     /// Drops what tells of a connection that was given up; messages and outcomes stay.
@@ -108,7 +134,7 @@ impl Inbox {
         let mut front = lock(&self.front);
         let mut back = lock(&self.back);
         let mut dropped = 0;
-        for queue in [&mut *front, &mut back.events] {
+        for queue in [&mut front.events, &mut back.events] {
             queue.retain(|event| {
                 let keep = !event.is_of_connection();
                 dropped += if keep { 0 } else { event.weight() };
@@ -120,7 +146,7 @@ impl Inbox {
 
     /// Events that wait, wherever they are.
     pub fn len(&self) -> usize {
-        let front = lock(&self.front).len();
+        let front = lock(&self.front).events.len();
         front + lock(&self.back).events.len()
     }
 
@@ -165,7 +191,7 @@ impl Inbox {
         let mut front = lock(&self.front);
         let mut back = lock(&self.back);
         let mut taken = Vec::new();
-        for queue in [&mut *front, &mut back.events] {
+        for queue in [&mut front.events, &mut back.events] {
             let (sent, others) = queue
                 .drain(..)
                 .partition(|event| matches!(event, Event::Sent { .. }));
@@ -185,7 +211,7 @@ impl Inbox {
 
     /// Forgets the events and the descriptor, which a forked child shares with its parent.
     pub(super) fn reset(&self) {
-        lock(&self.front).clear();
+        *lock(&self.front) = Front::default();
         *lock(&self.back) = Back::default();
         self.weight.store(0, Ordering::Relaxed);
         self.full.store(false, Ordering::Release);

@@ -90,6 +90,7 @@ class Callbacks(ClientState):
             trace=self.on_log is not None or self._logger is not None,
             report_published=self.on_publish is not None,
             event_driven=self.on_socket_register_write is not None,
+            on_message_is_method=type(self).on_message is not Callbacks.on_message,
         )
 
     on_log: Slot[CallbackOnLog] = _slot(
