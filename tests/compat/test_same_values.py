@@ -183,7 +183,7 @@ def test_message_made_by_hand(mqtt: ModuleType, paho: ModuleType) -> None:
             normal(message),
             message == other,
             message != other,
-            outcome(lambda: hash(message)),
+            outcome(lambda: hash(message))[:2],  # the text names the class as CPython sees it
         ]
         message.topic, message.payload, message.qos, message.retain = b"x/\xc3\xbc", b"p", 2, True
         other.topic = b"\xff"

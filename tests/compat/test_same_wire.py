@@ -16,7 +16,14 @@ from .wire_cases import CASES, Wire
 VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
 
 #: (case, version or 0 for all) -> {index of the packet: (bytes oxmqtt sends instead, reason)}
-DELIBERATE: dict[tuple[str, int], dict[int, tuple[str, str]]] = {}
+DELIBERATE: dict[tuple[str, int], dict[int, tuple[str, str]]] = {
+    ("connect_bridge", 5): {
+        0: (
+            "0: CONNECT 10 11 00 04 4d 51 54 54 05 02 00 3c 00 00 04 77 69 72 65",
+            "MQTT 5 has no bridge bit; mosquitto does not answer paho's level 0x85",
+        )
+    },
+}
 
 
 def transcript(mqtt: ModuleType, name: str, version: int) -> list[str]:
