@@ -176,16 +176,17 @@ def restart(mqtt: Any, broker: Broker, screen: Screen) -> int:
     sender.loop_start()
     receiver_connected(sender)
     for number in range(total):
-        sender.publish("log/line", str(number), qos=1 + number % 2)
         if number in (total // 3, 2 * total // 3):
-            wait_until(lambda: sender.is_connected() and receiver.is_connected(), "the reconnect")
+            # mosquitto 2.0 itself repeats QoS 2 after a restart where more than its window was waiting
+            wait_until(lambda n=number: len(received) == n, "the messages so far")
+        sender.publish("log/line", str(number), qos=1 + number % 2)
+        if number in (total // 3 + 50, 2 * total // 3 + 50):
             broker.stop()
             screen.line(
-                f"broker stopped: {number + 1:,} published, {len(acknowledged):,} acknowledged"
+                f"broker stopped: {number + 1:,} published, {len(acknowledged):,} acknowledged, "
+                f"{len(received):,} received"
             )
             broker.start()
-        elif number % 50 == 0:
-            time.sleep(0.002)  # an application that does something else as well
     wait_until(lambda: len(acknowledged) >= total, "the acknowledgements", 30)
     wait_until(lambda: len(received) >= total, "the messages", 30)
     twice = [number for number, count in received.items() if count > 1]

@@ -178,6 +178,8 @@ def run_rows(results: Results, port: int, seconds: float, draw: Callable[[], Non
             results.running = (label, name)
             final: dict[str, Any] = {}
             source = worker("source", name, port, qos, 0) if kind == "receive" else None
+            if source:
+                next(reports(source))  # it listens for credits
             process = worker(kind, name, port, qos, seconds)
             try:
                 for report in reports(process):
@@ -297,7 +299,8 @@ def receive(mqtt: Any, port: int, qos: int, seconds: float) -> None:
     meter.__init__(seconds)  # type: ignore[misc]
     for _ in range(CREDITS):
         client.publish("race/credit", b"1", 0)
-    done.wait(seconds + 10)
+    if not done.wait(seconds + 10):
+        meter.lost += 1
     meter.finish()
     client.disconnect()
 
@@ -337,6 +340,9 @@ def source(port: int, qos: int) -> None:
         chunk += bytes([0x30 | qos << 1, len(rest)]) + rest
     sender, credits = raw_client(port, b"source"), raw_client(port, b"credits")
     credits.sendall(b"\x82\x10\x00\x01\x00\x0brace/credit\x00")
+    if credits.recv(5, socket.MSG_WAITALL) != b"\x90\x03\x00\x01\x00":
+        raise SystemExit("the broker refused the subscription")
+    say(ready=True)
     threading.Thread(target=drain, args=(sender,), daemon=True).start()
     credit = b"\x30\x0e\x00\x0brace/credit1"
     pending = b""
