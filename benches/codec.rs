@@ -30,14 +30,8 @@ fn some_properties() -> Vec<u8> {
     let mut builder = PropertiesBuilder::new(oxmqtt::codec::PacketType::Publish);
     for (id, value) in [
         (PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1)),
-        (
-            PropertyId::ContentType,
-            PropertyValue::Text("application/json"),
-        ),
-        (
-            PropertyId::UserProperty,
-            PropertyValue::Pair("source", "sensor-17"),
-        ),
+        (PropertyId::ContentType, PropertyValue::Text("application/json")),
+        (PropertyId::UserProperty, PropertyValue::Pair("source", "sensor-17")),
     ] {
         assert!(builder.push(id, value).is_ok());
     }
@@ -61,30 +55,10 @@ fn decoding(c: &mut Criterion) {
     let properties = some_properties();
     let payload = [b'x'; 64];
     let cases = [
-        (
-            "publish 64 B, QoS 0, 3.1.1",
-            Version::V311,
-            QoS::AtMostOnce,
-            &[][..],
-        ),
-        (
-            "publish 64 B, QoS 1, 3.1.1",
-            Version::V311,
-            QoS::AtLeastOnce,
-            &[],
-        ),
-        (
-            "publish 64 B, QoS 0, 5.0",
-            Version::V5,
-            QoS::AtMostOnce,
-            &[],
-        ),
-        (
-            "publish 64 B, QoS 0, 5.0, 3 properties",
-            Version::V5,
-            QoS::AtMostOnce,
-            &properties,
-        ),
+        ("publish 64 B, QoS 0, 3.1.1", Version::V311, QoS::AtMostOnce, &[][..]),
+        ("publish 64 B, QoS 1, 3.1.1", Version::V311, QoS::AtLeastOnce, &[]),
+        ("publish 64 B, QoS 0, 5.0", Version::V5, QoS::AtMostOnce, &[]),
+        ("publish 64 B, QoS 0, 5.0, 3 properties", Version::V5, QoS::AtMostOnce, &properties),
     ];
     const PACKETS: usize = 500;
     group.throughput(Throughput::Elements(PACKETS as u64));
@@ -103,12 +77,7 @@ fn decoding(c: &mut Criterion) {
         group.bench_function(format!("puback body x500, {version:?}"), |b| {
             b.iter(|| {
                 for _ in 0..PACKETS {
-                    drop(black_box(Ack::decode(
-                        version,
-                        AckKind::PubAck,
-                        black_box(&body),
-                        &body,
-                    )));
+                    drop(black_box(Ack::decode(version, AckKind::PubAck, black_box(&body), &body)));
                 }
             });
         });
@@ -121,30 +90,10 @@ fn encoding(c: &mut Criterion) {
     let properties = some_properties();
     let payload = [b'x'; 64];
     let cases = [
-        (
-            "publish 64 B, QoS 0, 3.1.1",
-            Version::V311,
-            QoS::AtMostOnce,
-            &[][..],
-        ),
-        (
-            "publish 64 B, QoS 1, 3.1.1",
-            Version::V311,
-            QoS::AtLeastOnce,
-            &[],
-        ),
-        (
-            "publish 64 B, QoS 0, 5.0",
-            Version::V5,
-            QoS::AtMostOnce,
-            &[],
-        ),
-        (
-            "publish 64 B, QoS 0, 5.0, 3 properties",
-            Version::V5,
-            QoS::AtMostOnce,
-            &properties,
-        ),
+        ("publish 64 B, QoS 0, 3.1.1", Version::V311, QoS::AtMostOnce, &[][..]),
+        ("publish 64 B, QoS 1, 3.1.1", Version::V311, QoS::AtLeastOnce, &[]),
+        ("publish 64 B, QoS 0, 5.0", Version::V5, QoS::AtMostOnce, &[]),
+        ("publish 64 B, QoS 0, 5.0, 3 properties", Version::V5, QoS::AtMostOnce, &properties),
     ];
     const PACKETS: usize = 500;
     group.throughput(Throughput::Elements(PACKETS as u64));
@@ -172,14 +121,7 @@ fn encoding(c: &mut Criterion) {
             out.clear();
             for id in 1..=PACKETS as u16 {
                 let reason = black_box(ReasonCode::SUCCESS);
-                encode_ack(
-                    &mut out,
-                    Version::V5,
-                    AckKind::PubAck,
-                    black_box(id),
-                    reason,
-                    &[],
-                );
+                encode_ack(&mut out, Version::V5, AckKind::PubAck, black_box(id), reason, &[]);
             }
         });
     });

@@ -17,11 +17,8 @@ const BATCH: u16 = 1_000;
 const CHUNK: usize = 64 << 10;
 
 fn online(version: Version, max_inflight: u16, now: Instant) -> Session {
-    let mut session = Session::new(SessionConfig {
-        version,
-        max_inflight,
-        ..SessionConfig::default()
-    });
+    let mut session =
+        Session::new(SessionConfig { version, max_inflight, ..SessionConfig::default() });
     let options = ConnectOptions {
         client_id: "bench".into(),
         clean_start: true,
@@ -52,13 +49,7 @@ fn discard_output(session: &mut Session, buffer: &mut Vec<u8>, now: Instant) {
 }
 
 fn message(qos: QoS) -> Outgoing<'static> {
-    Outgoing {
-        topic: TOPIC,
-        payload: &PAYLOAD,
-        qos,
-        retain: false,
-        properties: &[],
-    }
+    Outgoing { topic: TOPIC, payload: &PAYLOAD, qos, retain: false, properties: &[] }
 }
 
 fn acks(version: Version, kind: AckKind, ids: impl Iterator<Item = u16>) -> Bytes {
@@ -123,10 +114,7 @@ fn round_trip(c: &mut Criterion) {
             QoS::ExactlyOnce => &[AckKind::PubRec, AckKind::PubComp],
             _ => &[AckKind::PubAck],
         };
-        let answers: Vec<_> = steps
-            .iter()
-            .map(|kind| acks(version, *kind, 1..=BATCH))
-            .collect();
+        let answers: Vec<_> = steps.iter().map(|kind| acks(version, *kind, 1..=BATCH)).collect();
         let mut buffer = Vec::with_capacity(1 << 20);
         group.bench_function(format!("QoS {}", qos as u8), |b| {
             b.iter_batched_ref(

@@ -36,21 +36,13 @@ impl ClientBase {
     ) -> PyResult<Self> {
         let engine = Engine::new();
         let shared = Arc::clone(&engine.shared);
-        Ok(Self {
-            engine: Py::new(py, engine)?,
-            shared,
-        })
+        Ok(Self { engine: Py::new(py, engine)?, shared })
     }
 
     /// What callbacks get as ``userdata``.
     #[getter]
     fn _userdata(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.engine
-            .get()
-            .slots()
-            .userdata
-            .as_ref()
-            .map(|userdata| userdata.clone_ref(py))
+        self.engine.get().slots().userdata.as_ref().map(|userdata| userdata.clone_ref(py))
     }
 
     #[setter(_userdata)]
@@ -62,12 +54,7 @@ impl ClientBase {
     /// The callback of :attr:`on_message`.
     #[getter]
     fn _on_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.engine
-            .get()
-            .slots()
-            .on_message
-            .as_ref()
-            .map(|callback| callback.clone_ref(py))
+        self.engine.get().slots().on_message.as_ref().map(|callback| callback.clone_ref(py))
     }
 
     #[setter(_on_message)]
@@ -154,23 +141,13 @@ impl ClientBase {
         }
         let info = match outcome.receipt {
             Ok(Receipt::Buffered { packet_id, mark }) => {
-                let tracking = Tracking::Handover {
-                    shared: Arc::clone(shared),
-                    mark,
-                };
+                let tracking = Tracking::Handover { shared: Arc::clone(shared), mark };
                 MQTTMessageInfo::tracked(packet_id, ErrorCode::Success, tracking)
             }
             Ok(Receipt::Tracked { ticket }) => {
-                let code = if outcome.offline {
-                    ErrorCode::NoConn
-                } else {
-                    ErrorCode::Success
-                };
+                let code = if outcome.offline { ErrorCode::NoConn } else { ErrorCode::Success };
                 let packet_id = ticket.packet_id();
-                let tracking = Tracking::Ticket {
-                    shared: Arc::clone(shared),
-                    ticket,
-                };
+                let tracking = Tracking::Ticket { shared: Arc::clone(shared), ticket };
                 MQTTMessageInfo::tracked(packet_id, code, tracking)
             }
             Err(refused) => {
@@ -183,14 +160,7 @@ impl ClientBase {
         }
         if shared.trace.load(Ordering::Relaxed) {
             let size = payload_bytes.len();
-            let traits = (
-                qos as u8,
-                retain,
-                info.packet_id(),
-                &*topic_text,
-                properties,
-                size,
-            );
+            let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
             slf.call_method1(intern!(py, "_log_publish"), traits)?;
         }
         Ok(info)

@@ -18,9 +18,7 @@ const MAX_PAYLOAD: usize = 268_435_455;
 /// Checks the topic name of a PUBLISH. `name` borrows from `topic`.
 pub(super) fn check_topic(topic: &str) -> PyResult<()> {
     if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
-        return Err(PyValueError::new_err(
-            "Publish topic cannot contain wildcards.",
-        ));
+        return Err(PyValueError::new_err("Publish topic cannot contain wildcards."));
     }
     if topic.len() > usize::from(u16::MAX) {
         return Err(PyValueError::new_err("Publish topic is too long."));

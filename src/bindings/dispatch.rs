@@ -37,9 +37,7 @@ type Topic = (Py<PyString>, Py<PyTuple>);
 
 impl TopicCache {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.topics
-            .values()
-            .try_for_each(|(_, callbacks)| visit.call(callbacks))
+        self.topics.values().try_for_each(|(_, callbacks)| visit.call(callbacks))
     }
 }
 
@@ -100,9 +98,7 @@ impl Drop for Dispatcher<'_, '_> {
 impl<'a, 'py> Dispatcher<'a, 'py> {
     fn new(engine: &'a Engine, client: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let py = client.py();
-        let monotonic = py
-            .import(intern!(py, "time"))?
-            .call_method0(intern!(py, "monotonic"))?;
+        let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
         let start = Instant::now();
         Ok(Self {
             engine,
@@ -129,43 +125,22 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let core = &self.engine.shared.core;
         match event {
             Event::Message(message) => self.deliver(&message)?,
-            Event::Acked {
-                ticket,
-                packet_id,
-                kind,
-                reason,
-                properties,
-            } => {
+            Event::Acked { ticket, packet_id, kind, reason, properties } => {
                 let result = self.published(packet_id, kind, reason.0, &properties);
                 core.mark_reported(&ticket);
                 result?;
             }
-            Event::Sent {
-                packet_ids,
-                through,
-            } => self.sent(&packet_ids, through)?,
-            Event::ConnAck {
-                session_present,
-                reason,
-                properties,
-            } => {
+            Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
+            Event::ConnAck { session_present, reason, properties } => {
                 let arguments = (session_present, reason.0, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_connack"), arguments)?;
             }
-            Event::SubAck {
-                packet_id,
-                reasons,
-                properties,
-            } => {
+            Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_suback"), arguments)?;
             }
-            Event::UnsubAck {
-                packet_id,
-                reasons,
-                properties,
-            } => {
+            Event::UnsubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_unsuback"), arguments)?;
@@ -189,17 +164,12 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             MQTTMessage::received(py, topic, &message.publish, self.version, timestamp),
         )?;
         if self.engine.shared.trace.load(Ordering::Relaxed) {
-            self.client
-                .call_method1(intern!(py, "_log_message"), (&object,))?;
+            self.client.call_method1(intern!(py, "_log_message"), (&object,))?;
         }
         let result = self.call_back(callbacks.bind(py), &object);
         let qos = message.publish.qos();
-        let handled = result.is_ok()
-            || self
-                .engine
-                .shared
-                .survives_exceptions
-                .load(Ordering::Relaxed);
+        let handled =
+            result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
         if qos != QoS::AtMostOnce && handled {
             self.acknowledge((message.publish.packet_id(), qos, message.epoch));
         }
@@ -228,11 +198,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let (userdata, on_message, is_method) = {
             let slots = self.engine.slots();
             let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.bind(py).clone());
-            (
-                bound(&slots.userdata),
-                bound(&slots.on_message),
-                slots.on_message_is_method,
-            )
+            (bound(&slots.userdata), bound(&slots.on_message), slots.on_message_is_method)
         };
         if callbacks.is_empty() {
             let callback = match on_message {
@@ -259,32 +225,20 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     fn failed(&self, callback: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
         let py = self.client.py();
         let arguments = (callback, error.value(py));
-        let suppressed = self
-            .client
-            .call_method1(intern!(py, "_message_callback_failed"), arguments)?;
-        if suppressed.is_truthy()? {
-            Ok(())
-        } else {
-            Err(error)
-        }
+        let suppressed =
+            self.client.call_method1(intern!(py, "_message_callback_failed"), arguments)?;
+        if suppressed.is_truthy()? { Ok(()) } else { Err(error) }
     }
 
     fn topic(&self, name: &[u8]) -> PyResult<Topic> {
         let py = self.client.py();
-        let lock = || {
-            self.engine
-                .topics
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let lock = || self.engine.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((topic, callbacks)) = lock().topics.get(name) {
             return Ok((topic.clone_ref(py), callbacks.clone_ref(py)));
         }
         let topic = PyString::new(py, &String::from_utf8_lossy(name));
-        let callbacks = self
-            .client
-            .call_method1(intern!(py, "_callbacks_for"), (&topic,))?
-            .cast_into()?;
+        let callbacks =
+            self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
         let entry = (topic.unbind(), callbacks.unbind());
         let found = (entry.0.clone_ref(py), entry.1.clone_ref(py));
         let mut cache = lock();
@@ -306,8 +260,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let packet_type = kind.packet_type() as u8;
         let arguments = (packet_id, packet_type, reason, to_python(py, properties));
-        self.client
-            .call_method1(intern!(py, "_handle_published"), arguments)?;
+        self.client.call_method1(intern!(py, "_handle_published"), arguments)?;
         Ok(())
     }
 
@@ -318,10 +271,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             let rest = packet_ids.get(index + 1..).unwrap_or_default();
             core.mark_handed_over(through - rest.len() as u64);
             if result.is_err() && !rest.is_empty() {
-                core.inbox.put_back(Event::Sent {
-                    packet_ids: rest.into(),
-                    through,
-                });
+                core.inbox.put_back(Event::Sent { packet_ids: rest.into(), through });
             }
             result?;
         }
@@ -337,13 +287,11 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Trace::ReceivedAck(kind, packet_id) => (false, ack_name(*kind), Some(*packet_id)),
             Trace::SentPublish { packet } => {
                 let message = MQTTMessage::from_packet(py, self.version, 0, packet)?;
-                self.client
-                    .call_method1(intern!(py, "_log_resend"), (message,))?;
+                self.client.call_method1(intern!(py, "_log_resend"), (message,))?;
                 return Ok(());
             }
         };
-        self.client
-            .call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
+        self.client.call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
         Ok(())
     }
 
@@ -364,9 +312,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Closed::Lost(error) => ("lost", 0, &none, error.to_string()),
         };
         let arguments = (kind, reason, to_python(py, properties), text);
-        self.client
-            .call_method1(intern!(py, "_handle_closed"), arguments)?
-            .extract()
+        self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
     }
 }
 

@@ -166,9 +166,8 @@ impl Engine {
         self.core().with_session(|session| {
             let config = session.config_mut();
             config.version = version.unwrap_or(config.version);
-            config.max_inflight = max_inflight.map_or(config.max_inflight, |max| {
-                u16::try_from(max).unwrap_or(u16::MAX)
-            });
+            config.max_inflight = max_inflight
+                .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
             config.max_queued = max_queued.unwrap_or(config.max_queued);
             config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
             config.report_published = report_published.unwrap_or(config.report_published);
@@ -234,9 +233,7 @@ impl Engine {
             connack_timeout: Duration::try_from_secs_f64(connack_timeout)
                 .unwrap_or(Duration::from_secs(5)),
         };
-        self.core()
-            .connect(socket, &options)
-            .map_err(connect_error)?;
+        self.core().connect(socket, &options).map_err(connect_error)?;
         Ok(())
     }
 
@@ -291,10 +288,7 @@ impl Engine {
     ) -> PyResult<(i32, Option<u16>)> {
         let filters = filters.into_iter().map(ByteString::from).collect();
         let properties = extract_properties(properties, PacketType::Unsubscribe)?;
-        request_code(
-            self.core()
-                .request(SubscriptionRequest::Unsubscribe(filters), properties),
-        )
+        request_code(self.core().request(SubscriptionRequest::Unsubscribe(filters), properties))
     }
 
     /// Dispatches waiting events to the client's callbacks. Returns the result code that ended the
@@ -344,10 +338,7 @@ impl Engine {
         dropped
             .into_iter()
             .map(|(ticket, packet)| {
-                Py::new(
-                    py,
-                    MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?,
-                )
+                Py::new(py, MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?)
             })
             .collect()
     }
@@ -400,8 +391,7 @@ impl Engine {
 
     #[getter]
     fn assigned_client_id(&self) -> Option<String> {
-        self.core()
-            .with_session(|session| session.assigned_client_id().map(ToString::to_string))
+        self.core().with_session(|session| session.assigned_client_id().map(ToString::to_string))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -433,15 +423,8 @@ fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
     // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let family = if unix {
-        SocketFamily::Unix
-    } else {
-        SocketFamily::Tcp
-    };
-    Ok(Socket {
-        family,
-        socket: owned.into(),
-    })
+    let family = if unix { SocketFamily::Unix } else { SocketFamily::Tcp };
+    Ok(Socket { family, socket: owned.into() })
 }
 
 #[cfg(windows)]
@@ -450,10 +433,7 @@ fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
     // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
-    Ok(Socket {
-        family: SocketFamily::Tcp,
-        socket: owned.into(),
-    })
+    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
 }
 
 #[cfg(unix)]

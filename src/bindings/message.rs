@@ -63,10 +63,7 @@ impl MQTTMessage {
         mid: u16,
         packet: &bytes::Bytes,
     ) -> PyResult<Self> {
-        let body = parse_frame(packet)
-            .ok()
-            .flatten()
-            .map(|frame| frame.header_len);
+        let body = parse_frame(packet).ok().flatten().map(|frame| frame.header_len);
         let decoded = body.and_then(|at| {
             // A message that waits for its identifier is no valid packet yet.
             let mut bytes = packet.to_vec();
@@ -81,10 +78,7 @@ impl MQTTMessage {
             Some(Packet::Publish(publish)) => {
                 let topic = PyString::new(py, publish.topic()).unbind();
                 let message = Self::received(py, topic, &publish, version, 0.0);
-                Ok(Self {
-                    mid: if mid == 0 { publish.packet_id() } else { mid },
-                    ..message
-                })
+                Ok(Self { mid: if mid == 0 { publish.packet_id() } else { mid }, ..message })
             }
             _ => Err(PyValueError::new_err("not a PUBLISH packet")),
         }
@@ -99,10 +93,7 @@ impl MQTTMessage {
 
     fn set_attribute(&self, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = name.py();
-        self.attributes
-            .get_or_init(|| PyDict::new(py).unbind())
-            .bind(py)
-            .set_item(name, value)
+        self.attributes.get_or_init(|| PyDict::new(py).unbind()).bind(py).set_item(name, value)
     }
 
     /// The attribute as set, else what `default` makes, remembered.

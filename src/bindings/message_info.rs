@@ -24,10 +24,7 @@ pub(super) enum Tracking {
     /// QoS 0: handed to the transport or lost with it.
     Handover { shared: Arc<Shared>, mark: u64 },
     /// QoS 1 and 2: ended by the server.
-    Ticket {
-        shared: Arc<Shared>,
-        ticket: Arc<Ticket>,
-    },
+    Ticket { shared: Arc<Shared>, ticket: Arc<Ticket> },
 }
 
 impl Tracking {
@@ -36,14 +33,10 @@ impl Tracking {
         match self {
             Self::Nothing => true,
             Self::Handover { shared, mark } => {
-                shared
-                    .core
-                    .wait_for_handover(*mark, shared.callbacks_follow(), deadline)
+                shared.core.wait_for_handover(*mark, shared.callbacks_follow(), deadline)
             }
             Self::Ticket { shared, ticket } => {
-                shared
-                    .core
-                    .wait_for_ticket(ticket, shared.callbacks_follow(), deadline)
+                shared.core.wait_for_ticket(ticket, shared.callbacks_follow(), deadline)
             }
         }
     }
@@ -114,9 +107,7 @@ impl MQTTMessageInfo {
 }
 
 fn reason_name(reason: ReasonCode) -> &'static str {
-    reason
-        .name(PacketType::PubAck)
-        .unwrap_or("Unspecified error")
+    reason.name(PacketType::PubAck).unwrap_or("Unspecified error")
 }
 
 #[pymethods]
@@ -230,7 +221,5 @@ pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> 
 
 fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {
     let client = py.import(intern!(py, "oxmqtt.client"))?;
-    client
-        .call_method1(intern!(py, "error_string"), (rc,))?
-        .extract()
+    client.call_method1(intern!(py, "error_string"), (rc,))?.extract()
 }

@@ -32,13 +32,7 @@ pub(super) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let mut properties = Vec::new();
     for row in PROPERTIES {
         let (name, kind) = (spaced(row.name), kind_number(row.kind));
-        properties.push((
-            row.id,
-            name,
-            kind,
-            packet_types(py, row.packets)?,
-            row.multiple,
-        ));
+        properties.push((row.id, name, kind, packet_types(py, row.packets)?, row.multiple));
     }
     m.add("PROPERTIES", PyTuple::new(py, properties)?)?;
     let mut reasons = Vec::new();
@@ -228,9 +222,7 @@ fn decode_error(error: DecodeError) -> PyErr {
 fn context(packet_type: &Bound<'_, PyAny>) -> PyResult<PropertyContext> {
     let found = match packet_type.extract::<u8>() {
         Ok(WILL) => Some(PropertyContext::Will),
-        Ok(number) => PacketType::try_from(number)
-            .ok()
-            .map(PropertyContext::Packet),
+        Ok(number) => PacketType::try_from(number).ok().map(PropertyContext::Packet),
         Err(_) => None,
     };
     found.ok_or_else(|| {
@@ -241,14 +233,10 @@ fn context(packet_type: &Bound<'_, PyAny>) -> PyResult<PropertyContext> {
 /// The property that an attribute of `Properties` is.
 fn property(name: &Bound<'_, PyAny>) -> Option<PropertyId> {
     static BY_NAME: LazyLock<FxHashMap<&str, PropertyId>> = LazyLock::new(|| {
-        let ids = PROPERTIES
-            .iter()
-            .filter_map(|row| PropertyId::from_id(row.id.into()));
+        let ids = PROPERTIES.iter().filter_map(|row| PropertyId::from_id(row.id.into()));
         ids.map(|id| (id.name(), id)).collect()
     });
-    BY_NAME
-        .get(name.cast::<PyString>().ok()?.to_str().ok()?)
-        .copied()
+    BY_NAME.get(name.cast::<PyString>().ok()?.to_str().ok()?).copied()
 }
 
 /// The packet types of a set as the numbers of `PacketTypes`.

@@ -39,10 +39,7 @@ pub struct Ack {
 impl Ack {
     /// An acknowledgement that says success.
     pub fn new(packet_id: u16) -> Self {
-        Self {
-            packet_id,
-            ..Self::default()
-        }
+        Self { packet_id, ..Self::default() }
     }
 
     /// Decodes the body. In MQTT 5.0 the reason may be missing, which means success, and so may the

@@ -28,17 +28,11 @@ impl ConnAck {
         let reason = ReasonCode(reader.byte()?);
         if session_present && reason != ReasonCode::SUCCESS {
             // [MQTT-3.2.2-6]; [MQTT-3.2.2-4] of 3.1.1
-            return Err(DecodeError::Protocol(
-                "session present in a refusing CONNACK",
-            ));
+            return Err(DecodeError::Protocol("session present in a refusing CONNACK"));
         }
         let properties = read_properties(&mut reader, version, PacketType::ConnAck.into(), source)?;
         reader.finish()?;
-        Ok(Self {
-            session_present,
-            reason,
-            properties,
-        })
+        Ok(Self { session_present, reason, properties })
     }
 
     /// Appends the packet.

@@ -180,9 +180,7 @@ fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
     }
     if flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0 {
         // [MQTT-3.1.2-11, MQTT-3.1.2-13]
-        return Err(DecodeError::Malformed(
-            "will QoS or will retain without a will",
-        ));
+        return Err(DecodeError::Malformed("will QoS or will retain without a will"));
     }
     if flags & WILL_QOS == WILL_QOS {
         return Err(DecodeError::Malformed("will QoS 3")); // [MQTT-3.1.2-12]

@@ -70,9 +70,7 @@ impl Auth {
             packet.properties =
                 Properties::decode(PacketType::Auth.into(), reader.property_list()?, source)?;
             if packet.properties.authentication_method().is_none() {
-                return Err(DecodeError::Protocol(
-                    "AUTH without an authentication method",
-                ));
+                return Err(DecodeError::Protocol("AUTH without an authentication method"));
             }
         }
         reader.finish()?;

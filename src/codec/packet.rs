@@ -81,14 +81,7 @@ fn put_ack(
     if ack.packet_id == 0 {
         return Err(EncodeError::PacketIdentifierZero);
     }
-    encode_ack(
-        out,
-        version,
-        kind,
-        ack.packet_id,
-        ack.reason,
-        ack.properties.as_bytes(),
-    );
+    encode_ack(out, version, kind, ack.packet_id, ack.reason, ack.properties.as_bytes());
     Ok(())
 }
 

@@ -130,9 +130,7 @@ pub(super) fn parse_variable(buf: &[u8]) -> Result<Option<(u32, usize)>, DecodeE
         }
     }
     if buf.len() >= 4 {
-        return Err(DecodeError::Malformed(
-            "variable byte integer of more than four bytes",
-        ));
+        return Err(DecodeError::Malformed("variable byte integer of more than four bytes"));
     }
     Ok(None)
 }

@@ -26,9 +26,7 @@ impl Properties {
         source: &Bytes,
     ) -> Result<Self, DecodeError> {
         validate(context, list)?;
-        Ok(Self {
-            encoded: keep(list, source),
-        })
+        Ok(Self { encoded: keep(list, source) })
     }
 
     /// Checks a list that a caller encoded.
@@ -68,9 +66,7 @@ impl Properties {
 
     /// A copy in an allocation of its own, so that the packet it came in can be freed.
     pub fn detach(&self) -> Self {
-        Self {
-            encoded: Bytes::copy_from_slice(&self.encoded),
-        }
+        Self { encoded: Bytes::copy_from_slice(&self.encoded) }
     }
 
     pub fn receive_maximum(&self) -> Option<u16> {
@@ -106,8 +102,7 @@ impl Properties {
     }
 
     pub fn maximum_qos(&self) -> Option<QoS> {
-        self.byte(PropertyId::MaximumQoS)
-            .and_then(|value| QoS::try_from(value).ok())
+        self.byte(PropertyId::MaximumQoS).and_then(|value| QoS::try_from(value).ok())
     }
 
     pub fn retain_available(&self) -> Option<bool> {
@@ -232,11 +227,7 @@ pub(super) fn put_properties(
     list: &[u8],
 ) -> Result<(), EncodeError> {
     if !version.has_properties() {
-        return if list.is_empty() {
-            Ok(())
-        } else {
-            Err(EncodeError::NotInVersion("properties"))
-        };
+        return if list.is_empty() { Ok(()) } else { Err(EncodeError::NotInVersion("properties")) };
     }
     if list.len() > MAX_REMAINING_LENGTH {
         return Err(EncodeError::PacketTooLarge);

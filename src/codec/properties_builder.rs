@@ -16,11 +16,7 @@ pub struct PropertiesBuilder {
 
 impl PropertiesBuilder {
     pub fn new(context: impl Into<PropertyContext>) -> Self {
-        Self {
-            context: context.into(),
-            encoded: Vec::new(),
-            seen: Seen::default(),
-        }
+        Self { context: context.into(), encoded: Vec::new(), seen: Seen::default() }
     }
 
     /// Appends a property; on an error the list stays as it was.

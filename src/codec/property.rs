@@ -170,10 +170,7 @@ impl PropertyId {
         self.row().multiple
             && !matches!(
                 (self, context),
-                (
-                    Self::SubscriptionIdentifier,
-                    PropertyContext::Packet(Subscribe)
-                )
+                (Self::SubscriptionIdentifier, PropertyContext::Packet(Subscribe))
             )
     }
 }

@@ -14,9 +14,7 @@ pub struct PropertyIter<'a> {
 
 impl<'a> PropertyIter<'a> {
     pub(super) fn new(list: &'a [u8]) -> Self {
-        Self {
-            reader: Reader::new(list),
-        }
+        Self { reader: Reader::new(list) }
     }
 
     /// The first property with this identifier among those that are left.
@@ -70,9 +68,7 @@ pub(super) fn validate(context: PropertyContext, list: &[u8]) -> Result<(), Deco
         && seen.contains(PropertyId::AuthenticationData)
         && !seen.contains(PropertyId::AuthenticationMethod)
     {
-        return Err(DecodeError::Protocol(
-            "authentication data without a method",
-        ));
+        return Err(DecodeError::Protocol("authentication data without a method"));
     }
     Ok(())
 }

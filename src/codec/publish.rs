@@ -59,11 +59,7 @@ impl Publish {
                 validate(CONTEXT, list)?;
             }
         }
-        if topic.is_empty()
-            && PropertyIter::new(list)
-                .find(PropertyId::TopicAlias)
-                .is_none()
-        {
+        if topic.is_empty() && PropertyIter::new(list).find(PropertyId::TopicAlias).is_none() {
             return Err(DecodeError::Protocol("empty topic without a topic alias"));
         }
         // A body is at most MAX_REMAINING_LENGTH long, a topic at most 65,535: the casts are exact.
@@ -107,9 +103,7 @@ impl Publish {
     }
 
     pub fn payload(&self) -> &[u8] {
-        self.body
-            .get(self.payload_start as usize..)
-            .unwrap_or_default()
+        self.body.get(self.payload_start as usize..).unwrap_or_default()
     }
 
     /// The payload as a slice that shares the receive buffer.
@@ -146,10 +140,7 @@ impl Publish {
 
     /// The same message in an allocation of its own, so that the receive buffer can be freed.
     pub fn detach(&self) -> Self {
-        Self {
-            body: Bytes::copy_from_slice(&self.body),
-            ..*self
-        }
+        Self { body: Bytes::copy_from_slice(&self.body), ..*self }
     }
 
     /// The message as the encoder takes it.
@@ -269,14 +260,8 @@ pub fn encode_publish(
 #[cold]
 fn check_alias(version: Version, parts: &PublishParts<'_>) -> Result<(), EncodeError> {
     let aliased = version.has_properties()
-        && PropertyIter::new(parts.properties)
-            .find(PropertyId::TopicAlias)
-            .is_some();
-    if aliased {
-        Ok(())
-    } else {
-        Err(EncodeError::EmptyTopic)
-    }
+        && PropertyIter::new(parts.properties).find(PropertyId::TopicAlias).is_some();
+    if aliased { Ok(()) } else { Err(EncodeError::EmptyTopic) }
 }
 
 /// A topic name is UTF-8 without U+0000 and without wildcards [MQTT-3.3.2-1, MQTT-3.3.2-2].
@@ -289,14 +274,10 @@ fn check_topic_name(topic: &[u8]) -> Result<(), DecodeError> {
         ascii &= byte.is_ascii();
     }
     if special {
-        return Err(DecodeError::Malformed(
-            "wildcard or U+0000 in the topic name",
-        ));
+        return Err(DecodeError::Malformed("wildcard or U+0000 in the topic name"));
     }
     if !ascii && std::str::from_utf8(topic).is_err() {
-        return Err(DecodeError::Malformed(
-            "topic name is not well-formed UTF-8",
-        ));
+        return Err(DecodeError::Malformed("topic name is not well-formed UTF-8"));
     }
     Ok(())
 }

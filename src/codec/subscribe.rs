@@ -58,9 +58,7 @@ impl SubscriptionOptions {
         let reserved = if version.has_properties() { 0xc0 } else { 0xfc };
         if byte & reserved != 0 {
             // [MQTT-3.8.3-5]; [MQTT-3-8.3-4] of 3.1.1
-            return Err(DecodeError::Malformed(
-                "reserved bits of the subscription options",
-            ));
+            return Err(DecodeError::Malformed("reserved bits of the subscription options"));
         }
         let qos = QoS::from_bits(byte).ok_or(DecodeError::Protocol("subscription with QoS 3"))?;
         let retain_handling = RetainHandling::try_from(byte >> 4)
@@ -99,9 +97,7 @@ impl Subscribe {
             if version.has_properties() && topic::is_shared(filter) {
                 if topic::parse_shared(filter).is_none() {
                     // [MQTT-4.8.2-1, MQTT-4.8.2-2]
-                    return Err(DecodeError::Malformed(
-                        "shared subscription without its parts",
-                    ));
+                    return Err(DecodeError::Malformed("shared subscription without its parts"));
                 }
                 if options.no_local {
                     return Err(DecodeError::Protocol("no local on a shared subscription")); // [MQTT-3.8.3-4]
@@ -109,11 +105,7 @@ impl Subscribe {
             }
             filters.push((keep_text(filter, source), options));
         }
-        Ok(Self {
-            packet_id,
-            properties,
-            filters,
-        })
+        Ok(Self { packet_id, properties, filters })
     }
 
     /// Appends the packet.
@@ -154,11 +146,7 @@ impl Unsubscribe {
         while !reader.is_empty() {
             filters.push(keep_text(read_filter(&mut reader)?, source));
         }
-        Ok(Self {
-            packet_id,
-            properties,
-            filters,
-        })
+        Ok(Self { packet_id, properties, filters })
     }
 
     /// Appends the packet.
@@ -168,9 +156,7 @@ impl Unsubscribe {
             if self.filters.is_empty() {
                 return Err(EncodeError::EmptyList("UNSUBSCRIBE"));
             }
-            self.filters
-                .iter()
-                .try_for_each(|filter| put_filter(body, filter))
+            self.filters.iter().try_for_each(|filter| put_filter(body, filter))
         })
     }
 }
@@ -197,11 +183,7 @@ impl SubAck {
         if !version.has_properties() && !reasons.iter().all(|code| matches!(code, 0..=2 | 0x80)) {
             return Err(DecodeError::Malformed("reserved return code in SUBACK")); // [MQTT-3.9.3-2] of 3.1.1
         }
-        Ok(Self {
-            packet_id,
-            properties,
-            reasons: keep(reasons, source),
-        })
+        Ok(Self { packet_id, properties, reasons: keep(reasons, source) })
     }
 
     /// Appends the packet.
@@ -243,11 +225,7 @@ impl UnsubAck {
             reasons = keep(reader.remainder(), source);
         }
         reader.finish()?;
-        Ok(Self {
-            packet_id,
-            properties,
-            reasons,
-        })
+        Ok(Self { packet_id, properties, reasons })
     }
 
     /// Appends the packet.

@@ -99,10 +99,7 @@ impl Core {
                 session: Session::new(config),
                 link: None,
                 lingering: 0,
-                credits: DirectCredits {
-                    left: DIRECT_CREDITS,
-                    refilled: Instant::now(),
-                },
+                credits: DirectCredits { left: DIRECT_CREDITS, refilled: Instant::now() },
             }),
             inbox: Inbox::default(),
             io_waker: AtomicWaker::new(),
@@ -174,9 +171,7 @@ impl Core {
     pub fn abort(&self) {
         let mut state = self.lock();
         state.link = None;
-        state
-            .session
-            .handle_closed(Some("closed by the application"));
+        state.session.handle_closed(Some("closed by the application"));
         self.inbox.push_all(state.session.drain_events());
         drop(state);
         self.io_waker.wake();
@@ -195,12 +190,7 @@ impl Core {
         let congested = state.session.unsent() > HIGH_WATER;
         let reports = state.session.config().report_published;
         self.send_output(state);
-        PublishOutcome {
-            receipt,
-            offline,
-            congested,
-            reports,
-        }
+        PublishOutcome { receipt, offline, congested, reports }
     }
 
     pub fn request(
@@ -231,12 +221,7 @@ impl Core {
     /// Sends the output directly when the connection is quiet, else tells the I/O task, unless it
     /// knows already.
     fn send_output(&self, mut state: MutexGuard<'_, State>) {
-        let State {
-            session,
-            link,
-            credits,
-            ..
-        } = &mut *state;
+        let State { session, link, credits, .. } = &mut *state;
         if session.has_events() {
             self.inbox.push_all(session.drain_events());
         }

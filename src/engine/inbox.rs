@@ -71,8 +71,7 @@ impl Inbox {
     pub(super) fn push_all(&self, events: impl Iterator<Item = Event>) {
         let mut back = lock(&self.back);
         let mut weight = 0;
-        back.events
-            .extend(events.inspect(|event| weight += event.weight()));
+        back.events.extend(events.inspect(|event| weight += event.weight()));
         if weight == 0 {
             return;
         }
@@ -192,9 +191,8 @@ impl Inbox {
         let mut back = lock(&self.back);
         let mut taken = Vec::new();
         for queue in [&mut front.events, &mut back.events] {
-            let (sent, others) = queue
-                .drain(..)
-                .partition(|event| matches!(event, Event::Sent { .. }));
+            let (sent, others) =
+                queue.drain(..).partition(|event| matches!(event, Event::Sent { .. }));
             *queue = others;
             let sent: VecDeque<Event> = sent;
             taken.extend(sent);

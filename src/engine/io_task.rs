@@ -283,11 +283,7 @@ impl IoTask {
             End::Transport(error) => Some(error.as_str()),
         };
         let mut state = self.core.lock();
-        if state
-            .link
-            .take_if(|link: &mut Link| link.epoch == self.epoch)
-            .is_none()
-        {
+        if state.link.take_if(|link: &mut Link| link.epoch == self.epoch).is_none() {
             return;
         }
         if matches!(end, End::Wanted) {
@@ -335,12 +331,7 @@ impl Future for IoTask {
 
 fn next_deadline(state: &State) -> Option<Instant> {
     let looks_again = state.link.as_ref().and_then(|link| link.looks_again);
-    state
-        .session
-        .poll_timeout()
-        .into_iter()
-        .chain(looks_again)
-        .min()
+    state.session.poll_timeout().into_iter().chain(looks_again).min()
 }
 
 fn transport(error: &io::Error) -> End {

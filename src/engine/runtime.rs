@@ -18,10 +18,7 @@ pub(super) struct Process {
     pub(super) cores: Vec<Weak<Core>>,
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process {
-    runtime: None,
-    cores: Vec::new(),
-});
+static PROCESS: Mutex<Process> = Mutex::new(Process { runtime: None, cores: Vec::new() });
 
 pub(super) fn process() -> MutexGuard<'static, Process> {
     PROCESS.lock().unwrap_or_else(PoisonError::into_inner)

@@ -25,9 +25,7 @@ mod unix {
         #[cfg(target_os = "linux")]
         pub(in crate::engine) fn new() -> io::Result<Self> {
             use rustix::event::{EventfdFlags, eventfd};
-            Ok(Self {
-                read: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            })
+            Ok(Self { read: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
         }
 
         #[cfg(not(target_os = "linux"))]

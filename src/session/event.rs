@@ -104,10 +104,7 @@ pub enum Closed {
     /// `disconnect()` was carried out.
     Requested,
     /// The server sent DISCONNECT (MQTT 5.0).
-    ByServer {
-        reason: ReasonCode,
-        properties: Properties,
-    },
+    ByServer { reason: ReasonCode, properties: Properties },
     /// The server refused CONNECT with this reason or return code.
     Refused(ReasonCode),
     /// The server broke the protocol.

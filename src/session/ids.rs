@@ -53,8 +53,7 @@ impl PacketIds {
 
     /// Forgets SUBSCRIBE and UNSUBSCRIBE: they end with their connection.
     pub(super) fn release_requests(&mut self) {
-        self.in_use
-            .retain(|_, usage| matches!(usage, IdUse::Publish(_) | IdUse::Dropped));
+        self.in_use.retain(|_, usage| matches!(usage, IdUse::Publish(_) | IdUse::Dropped));
     }
 
     /// Keeps an identifier from new messages as long as the server keeps the session.

@@ -90,12 +90,10 @@ impl Inbound {
     }
 
     pub(super) fn held(&self) -> impl Iterator<Item = &Message> {
-        self.qos2
-            .values()
-            .filter_map(|incoming| match &incoming.receiving {
-                Receiving::Held(message) => Some(message),
-                Receiving::Delivered { .. } | Receiving::Acknowledged => None,
-            })
+        self.qos2.values().filter_map(|incoming| match &incoming.receiving {
+            Receiving::Held(message) => Some(message),
+            Receiving::Delivered { .. } | Receiving::Acknowledged => None,
+        })
     }
 
     /// The topic a PUBLISH means: its own, or the one its alias stands for [MQTT-3.3.2-10].
@@ -117,8 +115,7 @@ impl Inbound {
                 .map(Some)
                 .ok_or(PeerError::Protocol("topic alias without a topic"));
         }
-        self.aliases
-            .insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
+        self.aliases.insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
         Ok(None)
     }
 }
@@ -147,8 +144,7 @@ impl Session {
             match self.handle_frame(&source, at, now) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => {
-                    self.partial
-                        .extend_from_slice(source.get(at..).unwrap_or_default());
+                    self.partial.extend_from_slice(source.get(at..).unwrap_or_default());
                     break;
                 }
                 Err(error) => {
@@ -235,9 +231,7 @@ impl Session {
                     Ok(())
                 }
                 Packet::Disconnect(_) | Packet::Auth(_) if self.config.version == Version::V5 => {
-                    Err(PeerError::Protocol(
-                        "packet before CONNACK that was not asked for",
-                    ))
+                    Err(PeerError::Protocol("packet before CONNACK that was not asked for"))
                 }
                 _ => Err(PeerError::Protocol("packet before CONNACK")),
             };
@@ -269,9 +263,7 @@ impl Session {
             }
             Packet::Disconnect(disconnect) => {
                 let (reason, properties) = (disconnect.reason, disconnect.properties);
-                self.phase = Phase::Ended {
-                    closed: Closed::ByServer { reason, properties },
-                };
+                self.phase = Phase::Ended { closed: Closed::ByServer { reason, properties } };
                 Ok(())
             }
             Packet::ConnAck(_) => Err(PeerError::Protocol("second CONNACK")),
@@ -284,24 +276,14 @@ impl Session {
     }
 
     fn handle_connack(&mut self, connack: ConnAck, now: Instant) {
-        let ConnAck {
-            session_present,
-            reason,
-            properties,
-        } = connack;
+        let ConnAck { session_present, reason, properties } = connack;
         if session_present && self.clean_start {
             return self.fail(PeerError::Protocol("session present on a clean start"), now);
         }
-        let event = Event::ConnAck {
-            session_present,
-            reason,
-            properties: properties.clone(),
-        };
+        let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
         self.events.push(event);
         if reason != ReasonCode::SUCCESS {
-            self.phase = Phase::Ended {
-                closed: Closed::Refused(reason),
-            };
+            self.phase = Phase::Ended { closed: Closed::Refused(reason) };
             return;
         }
         if self.config.version == Version::V5 {
@@ -339,16 +321,9 @@ impl Session {
 
     fn handle_publish(&mut self, publish: Publish) -> Result<(), PeerError> {
         let maximum = self.own.topic_alias_maximum;
-        let aliased_topic = self
-            .inbound
-            .resolve_alias(&publish, maximum)?
-            .map(|t| t[..].into());
+        let aliased_topic = self.inbound.resolve_alias(&publish, maximum)?.map(|t| t[..].into());
         let (qos, packet_id) = (publish.qos(), publish.packet_id());
-        let message = Message {
-            publish,
-            aliased_topic,
-            epoch: self.epoch,
-        };
+        let message = Message { publish, aliased_topic, epoch: self.epoch };
         match qos {
             QoS::AtMostOnce => self.events.push(Event::Message(message)),
             QoS::AtLeastOnce => {
@@ -363,10 +338,7 @@ impl Session {
                     None => {
                         let publish = message.publish.detach();
                         let receiving = Receiving::Held(Message { publish, ..message });
-                        let incoming = Incoming {
-                            counted_on: epoch,
-                            receiving,
-                        };
+                        let incoming = Incoming { counted_on: epoch, receiving };
                         self.inbound.qos2.insert(packet_id, incoming);
                         false
                     }
@@ -420,11 +392,7 @@ impl Session {
     }
 
     fn handle_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), PeerError> {
-        let Ack {
-            packet_id,
-            reason,
-            properties,
-        } = ack;
+        let Ack { packet_id, reason, properties } = ack;
         self.trace(|| Trace::ReceivedAck(kind, packet_id));
         let Some(IdUse::Publish(seq)) = self.ids.usage(packet_id) else {
             if kind == AckKind::PubRec {
@@ -468,17 +436,9 @@ impl Session {
         }
         self.ids.release(packet_id);
         self.events.push(if subscribed {
-            Event::SubAck {
-                packet_id,
-                reasons,
-                properties,
-            }
+            Event::SubAck { packet_id, reasons, properties }
         } else {
-            Event::UnsubAck {
-                packet_id,
-                reasons,
-                properties,
-            }
+            Event::UnsubAck { packet_id, reasons, properties }
         });
         Ok(())
     }

@@ -138,15 +138,10 @@ impl Ledger {
                 Stage::Publish => {
                     let resend = entry.sent_before;
                     entry.sent_before = true;
-                    send(Dispatch::Publish {
-                        packet: &entry.packet,
-                        resend,
-                    });
+                    send(Dispatch::Publish { packet: &entry.packet, resend });
                 }
                 Stage::Release => {
-                    send(Dispatch::Release {
-                        packet_id: entry.ticket.packet_id(),
-                    });
+                    send(Dispatch::Release { packet_id: entry.ticket.packet_id() });
                 }
             }
             return true;
@@ -166,9 +161,7 @@ impl Ledger {
         let entry = match self.entries.get_mut(index).and_then(Option::as_mut) {
             Some(entry) if seq < self.next => entry,
             _ => {
-                return Err(PeerError::Protocol(
-                    "acknowledgement of a message that was not sent",
-                ));
+                return Err(PeerError::Protocol("acknowledgement of a message that was not sent"));
             }
         };
         let ended = match (kind, entry.qos, entry.stage) {
@@ -181,11 +174,7 @@ impl Ledger {
             (AckKind::PubComp, QoS::ExactlyOnce, Stage::Release) => true,
             _ => return Err(PeerError::Protocol("acknowledgement of the wrong kind")),
         };
-        if ended {
-            Ok(self.remove(seq))
-        } else {
-            Ok(None)
-        }
+        if ended { Ok(self.remove(seq)) } else { Ok(None) }
     }
 
     /// Takes a message that was dispatched last out again, unsent.
@@ -202,10 +191,7 @@ impl Ledger {
             self.in_flight -= 1;
         }
         self.trim();
-        Some(Ended {
-            ticket: entry.ticket,
-            dropped,
-        })
+        Some(Ended { ticket: entry.ticket, dropped })
     }
 
     fn trim(&mut self) {
@@ -240,13 +226,7 @@ impl Ledger {
     pub(super) fn drain(&mut self, ids: &mut PacketIds) -> Vec<(Arc<Ticket>, Bytes)> {
         let mut drained = Vec::with_capacity(self.unfinished);
         let sent = (self.next - self.first) as usize;
-        for entry in self
-            .entries
-            .iter_mut()
-            .take(sent)
-            .flatten()
-            .filter(|e| !e.is_dropped())
-        {
+        for entry in self.entries.iter_mut().take(sent).flatten().filter(|e| !e.is_dropped()) {
             let packet = std::mem::take(&mut entry.packet);
             drained.push((Arc::clone(&entry.ticket), Bytes::from(packet)));
         }

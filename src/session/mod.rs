@@ -191,9 +191,7 @@ impl Session {
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
-        self.phase = Phase::AwaitConnAck {
-            deadline: now + options.connack_timeout,
-        };
+        self.phase = Phase::AwaitConnAck { deadline: now + options.connack_timeout };
         self.epoch = self.epoch.wrapping_add(1);
         Ok(self.epoch)
     }
@@ -248,10 +246,7 @@ impl Session {
             let properties = Properties::default();
             let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
         }
-        self.phase = Phase::Draining {
-            closed,
-            deadline: now + DRAIN_TIMEOUT,
-        };
+        self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
     }
 
     /// Ends the connection because of the server; MQTT 5.0 says why [MQTT-4.13.1-1].
@@ -308,10 +303,7 @@ impl Session {
         });
         if !sent.is_empty() {
             let through = self.out.first_mark();
-            self.events.push(Event::Sent {
-                packet_ids: sent.into_boxed_slice(),
-                through,
-            });
+            self.events.push(Event::Sent { packet_ids: sent.into_boxed_slice(), through });
         }
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.handle_sent(now);
@@ -360,31 +352,20 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
         match &mut self.phase {
             Phase::AwaitConnAck { deadline } if now >= *deadline => {
-                self.phase = Phase::Ended {
-                    closed: Closed::ConnAckTimeout,
-                };
+                self.phase = Phase::Ended { closed: Closed::ConnAckTimeout };
             }
             Phase::Draining { deadline, closed } if now >= *deadline => {
-                self.phase = Phase::Ended {
-                    closed: closed.clone(),
-                };
+                self.phase = Phase::Ended { closed: closed.clone() };
             }
             Phase::Online => {
-                let due = self
-                    .keep_alive
-                    .as_mut()
-                    .map_or(Due::Nothing, |k| k.due(now, reading));
+                let due = self.keep_alive.as_mut().map_or(Due::Nothing, |k| k.due(now, reading));
                 match due {
                     Due::Nothing => {}
                     Due::Ping => {
                         let _ = self.send(&Packet::PingReq);
                         self.trace(|| Trace::SentPingReq);
                     }
-                    Due::Dead => {
-                        self.phase = Phase::Ended {
-                            closed: Closed::KeepAlive,
-                        }
-                    }
+                    Due::Dead => self.phase = Phase::Ended { closed: Closed::KeepAlive },
                 }
             }
             _ => {}

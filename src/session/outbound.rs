@@ -97,12 +97,8 @@ impl Session {
             return refused(LocalError::PacketTooLarge, 0);
         }
         let id_at = 1 + length_field_size(&packet) + 2 + message.topic.len();
-        let ticket = self.ledger.push(
-            &mut self.ids,
-            packet.into_boxed_slice(),
-            id_at as u32,
-            message.qos,
-        );
+        let ticket =
+            self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at as u32, message.qos);
         self.pump();
         Ok(Receipt::Tracked { ticket })
     }
@@ -128,36 +124,27 @@ impl Session {
             let mut refused = None;
             let mut traced = None;
             let (out, server, trace) = (&mut self.out.bytes, &self.server, self.config.trace);
-            let sent = self
-                .ledger
-                .dispatch(quota, &mut self.ids, |dispatch| match dispatch {
-                    Dispatch::Publish { packet, resend } => {
-                        let (qos, retain) = traits_of(packet);
-                        if let Err(error) = server.admit(qos, retain, packet.len()) {
-                            refused = Some(error);
-                            return;
-                        }
-                        out.extend_from_slice(packet);
-                        if resend && let Some(first) = out.get_mut(before) {
-                            set_dup(first);
-                            if trace && let Some(packet) = out.get(before..) {
-                                let packet = bytes::Bytes::copy_from_slice(packet);
-                                traced = Some(Trace::SentPublish { packet });
-                            }
+            let sent = self.ledger.dispatch(quota, &mut self.ids, |dispatch| match dispatch {
+                Dispatch::Publish { packet, resend } => {
+                    let (qos, retain) = traits_of(packet);
+                    if let Err(error) = server.admit(qos, retain, packet.len()) {
+                        refused = Some(error);
+                        return;
+                    }
+                    out.extend_from_slice(packet);
+                    if resend && let Some(first) = out.get_mut(before) {
+                        set_dup(first);
+                        if trace && let Some(packet) = out.get(before..) {
+                            let packet = bytes::Bytes::copy_from_slice(packet);
+                            traced = Some(Trace::SentPublish { packet });
                         }
                     }
-                    Dispatch::Release { packet_id } => {
-                        encode_ack(
-                            out,
-                            version,
-                            AckKind::PubRel,
-                            packet_id,
-                            ReasonCode::SUCCESS,
-                            &[],
-                        );
-                        traced = Some(Trace::SentAck(AckKind::PubRel, packet_id));
-                    }
-                });
+                }
+                Dispatch::Release { packet_id } => {
+                    encode_ack(out, version, AckKind::PubRel, packet_id, ReasonCode::SUCCESS, &[]);
+                    traced = Some(Trace::SentAck(AckKind::PubRel, packet_id));
+                }
+            });
             if !sent {
                 return;
             }
@@ -188,13 +175,7 @@ impl Session {
         let report = self.config.report_published && !dropped;
         ticket.settle(reason, report);
         if report {
-            self.events.push(Event::Acked {
-                ticket,
-                packet_id,
-                kind,
-                reason,
-                properties,
-            });
+            self.events.push(Event::Acked { ticket, packet_id, kind, reason, properties });
         }
     }
 
@@ -211,21 +192,14 @@ impl Session {
             SubscriptionRequest::Subscribe(filters) => IdUse::Subscribe(filters.len()),
             SubscriptionRequest::Unsubscribe(filters) => IdUse::Unsubscribe(filters.len()),
         };
-        let packet_id = self
-            .ids
-            .reserve(usage)
-            .ok_or(LocalError::NoPacketIdentifier)?;
+        let packet_id = self.ids.reserve(usage).ok_or(LocalError::NoPacketIdentifier)?;
         let packet = match request {
-            SubscriptionRequest::Subscribe(filters) => Packet::Subscribe(Subscribe {
-                packet_id,
-                properties,
-                filters,
-            }),
-            SubscriptionRequest::Unsubscribe(filters) => Packet::Unsubscribe(Unsubscribe {
-                packet_id,
-                properties,
-                filters,
-            }),
+            SubscriptionRequest::Subscribe(filters) => {
+                Packet::Subscribe(Subscribe { packet_id, properties, filters })
+            }
+            SubscriptionRequest::Unsubscribe(filters) => {
+                Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters })
+            }
         };
         let before = self.out.bytes.len();
         if let Err(error) = self.send(&packet) {
@@ -247,15 +221,10 @@ impl Session {
         let current = (epoch == self.epoch && self.is_online()).then_some(epoch);
         let (kind, due) = match qos {
             QoS::AtMostOnce => return,
-            QoS::AtLeastOnce => (
-                AckKind::PubAck,
-                self.inbound.handle_acknowledged_qos1(current),
-            ),
-            QoS::ExactlyOnce => (
-                AckKind::PubComp,
-                self.inbound
-                    .handle_acknowledged_qos2(packet_id, epoch, current),
-            ),
+            QoS::AtLeastOnce => (AckKind::PubAck, self.inbound.handle_acknowledged_qos1(current)),
+            QoS::ExactlyOnce => {
+                (AckKind::PubComp, self.inbound.handle_acknowledged_qos2(packet_id, epoch, current))
+            }
         };
         if due {
             self.send_ack(kind, packet_id, ReasonCode::SUCCESS);
@@ -264,14 +233,7 @@ impl Session {
 
     pub(super) fn send_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
         let before = self.out.bytes.len();
-        encode_ack(
-            &mut self.out.bytes,
-            self.config.version,
-            kind,
-            packet_id,
-            reason,
-            &[],
-        );
+        encode_ack(&mut self.out.bytes, self.config.version, kind, packet_id, reason, &[]);
         self.out.appended(before);
         self.trace(|| Trace::SentAck(kind, packet_id));
     }
@@ -288,16 +250,9 @@ pub enum RequestError {
 
 fn traits_of(packet: &[u8]) -> (QoS, bool) {
     let first = packet.first().copied().unwrap_or(0);
-    (
-        QoS::try_from((first >> 1) & 3).unwrap_or(QoS::AtLeastOnce),
-        first & 1 != 0,
-    )
+    (QoS::try_from((first >> 1) & 3).unwrap_or(QoS::AtLeastOnce), first & 1 != 0)
 }
 
 fn length_field_size(packet: &[u8]) -> usize {
-    1 + packet
-        .iter()
-        .skip(1)
-        .take_while(|byte| **byte & 0x80 != 0)
-        .count()
+    1 + packet.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count()
 }

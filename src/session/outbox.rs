@@ -118,10 +118,7 @@ mod tests {
         let second = outbox.mark(2);
         let mut through = Vec::new();
         outbox.handle_written(2, |id| through.push(id));
-        assert_eq!(
-            (outbox.handover(first), through.len()),
-            (Handover::Waiting, 0)
-        );
+        assert_eq!((outbox.handover(first), through.len()), (Handover::Waiting, 0));
         outbox.handle_written(2, |id| through.push(id));
         assert_eq!(through, [1]);
         assert_eq!(outbox.handover(first), Handover::Written);

@@ -16,10 +16,7 @@ pub struct Ticket {
 
 impl Ticket {
     pub(super) fn new(packet_id: u16) -> Self {
-        Self {
-            packet_id: AtomicU16::new(packet_id),
-            outcome: AtomicU16::new(PENDING),
-        }
+        Self { packet_id: AtomicU16::new(packet_id), outcome: AtomicU16::new(PENDING) }
     }
 
     /// 0 while the message waits for a free packet identifier.
@@ -41,17 +38,12 @@ impl Ticket {
 
     /// The outcome, once the application's callback for it has returned too.
     pub fn reported_outcome(&self) -> Option<ReasonCode> {
-        if self.outcome.load(Ordering::Acquire) & UNREPORTED != 0 {
-            None
-        } else {
-            self.outcome()
-        }
+        if self.outcome.load(Ordering::Acquire) & UNREPORTED != 0 { None } else { self.outcome() }
     }
 
     pub(super) fn settle(&self, reason: ReasonCode, to_report: bool) {
         let flag = if to_report { UNREPORTED } else { 0 };
-        self.outcome
-            .store(u16::from(reason.0) | flag, Ordering::Release);
+        self.outcome.store(u16::from(reason.0) | flag, Ordering::Release);
     }
 
     /// Says that the callback for the outcome has returned.

@@ -23,10 +23,7 @@ const MQTT_3: [Version; 2] = [Version::V31, Version::V311];
 fn hex(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for word in text.split_ascii_whitespace() {
-        if let Some(text) = word
-            .strip_prefix('\'')
-            .and_then(|word| word.strip_suffix('\''))
-        {
+        if let Some(text) = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')) {
             out.extend_from_slice(text.as_bytes());
             continue;
         }
@@ -44,18 +41,12 @@ fn hex(text: &str) -> Vec<u8> {
 fn decode_packet(version: Version, packet: &[u8]) -> Result<Packet, DecodeError> {
     let source = Bytes::copy_from_slice(packet);
     let frame = parse_frame(&source)?.expect("a whole fixed header");
-    assert_eq!(
-        frame.packet_len(),
-        source.len(),
-        "the packet ends where the test data ends"
-    );
+    assert_eq!(frame.packet_len(), source.len(), "the packet ends where the test data ends");
     decode(version, frame.first, &source[frame.header_len..], &source)
 }
 
 fn encode_packet(version: Version, packet: &Packet) -> Vec<u8> {
     let mut out = Vec::new();
-    packet
-        .encode(version, &mut out)
-        .expect("a packet that can be encoded");
+    packet.encode(version, &mut out).expect("a packet that can be encoded");
     out
 }

@@ -108,11 +108,7 @@ fn a_hundred_thousand_user_properties_allocate_nothing() {
 #[test]
 fn what_a_length_claims_is_not_allocated() {
     // A binary field, a property list and a topic that say they are far longer than the packet.
-    for (first, body) in [
-        (0x30, "FFFF 'abc'"),
-        (0x32, "0001 't' 0001 FFFFFF7F"),
-        (0x10, "FFFF"),
-    ] {
+    for (first, body) in [(0x30, "FFFF 'abc'"), (0x32, "0001 't' 0001 FFFFFF7F"), (0x10, "FFFF")] {
         let source = Bytes::from(hex(body));
         assert!(decode(Version::V5, first, &source, &source).is_err());
         assert_eq!(allocated_by(Version::V5, first, &source), 0);

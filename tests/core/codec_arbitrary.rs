@@ -14,11 +14,7 @@ fn touch(packet: &Packet) {
     let _ = format!("{packet:?}");
     if let Packet::Publish(packet) = packet {
         assert_eq!(packet.topic().as_bytes(), packet.topic_bytes());
-        let _ = (
-            packet.payload_bytes(),
-            packet.properties(),
-            packet.topic_alias(),
-        );
+        let _ = (packet.payload_bytes(), packet.properties(), packet.topic_alias());
         assert_eq!(&packet.detach(), packet);
     }
 }

@@ -12,11 +12,7 @@ use crate::{VERSIONS, decode_packet, encode_packet, hex};
 pub(crate) fn same(version: Version, packet: &Packet, bytes: &str) {
     let bytes = hex(bytes);
     assert_eq!(encode_packet(version, packet), bytes, "encoded");
-    assert_eq!(
-        decode_packet(version, &bytes).as_ref(),
-        Ok(packet),
-        "decoded"
-    );
+    assert_eq!(decode_packet(version, &bytes).as_ref(), Ok(packet), "decoded");
 }
 
 pub(crate) fn properties(
@@ -39,29 +35,12 @@ fn acknowledgements() {
         same(version, &Packet::PubRel(success(10)), "62 02 000A");
         same(version, &Packet::PubComp(success(65_535)), "70 02 FFFF");
     }
-    let refused = Ack {
-        packet_id: 10,
-        reason: ReasonCode::NOT_AUTHORIZED,
-        ..Ack::default()
-    };
-    same(
-        Version::V5,
-        &Packet::PubAck(refused.clone()),
-        "40 03 000A 87",
-    );
-    let reason = properties(
-        PacketType::PubAck,
-        &[(PropertyId::ReasonString, PropertyValue::Text("no"))],
-    );
-    let explained = Ack {
-        properties: reason,
-        ..refused
-    };
-    same(
-        Version::V5,
-        &Packet::PubAck(explained),
-        "40 09 000A 87 05 1F 0002 'no'",
-    );
+    let refused = Ack { packet_id: 10, reason: ReasonCode::NOT_AUTHORIZED, ..Ack::default() };
+    same(Version::V5, &Packet::PubAck(refused.clone()), "40 03 000A 87");
+    let reason =
+        properties(PacketType::PubAck, &[(PropertyId::ReasonString, PropertyValue::Text("no"))]);
+    let explained = Ack { properties: reason, ..refused };
+    same(Version::V5, &Packet::PubAck(explained), "40 09 000A 87 05 1F 0002 'no'");
     // A reason has no place before MQTT 5.0.
     let mut out = Vec::new();
     let reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
@@ -78,10 +57,7 @@ fn acknowledgements() {
 fn an_acknowledgement_without_an_identifier_is_not_encoded() {
     let mut out = Vec::new();
     let packet = Packet::PubAck(Ack::default());
-    assert_eq!(
-        packet.encode(Version::V5, &mut out),
-        Err(EncodeError::PacketIdentifierZero)
-    );
+    assert_eq!(packet.encode(Version::V5, &mut out), Err(EncodeError::PacketIdentifierZero));
     assert!(out.is_empty());
 }
 
@@ -93,33 +69,13 @@ fn pings_disconnect_and_auth() {
         same(version, &Packet::Disconnect(Disconnect::default()), "E0 00");
     }
     let reason = ReasonCode::DISCONNECT_WITH_WILL_MESSAGE;
-    let disconnect = Disconnect {
-        reason,
-        ..Disconnect::default()
-    };
-    same(
-        Version::V5,
-        &Packet::Disconnect(disconnect.clone()),
-        "E0 01 04",
-    );
-    let expiry = (
-        PropertyId::SessionExpiryInterval,
-        PropertyValue::FourByte(0),
-    );
+    let disconnect = Disconnect { reason, ..Disconnect::default() };
+    same(Version::V5, &Packet::Disconnect(disconnect.clone()), "E0 01 04");
+    let expiry = (PropertyId::SessionExpiryInterval, PropertyValue::FourByte(0));
     let list = properties(PacketType::Disconnect, &[expiry]);
-    let with_properties = Disconnect {
-        properties: list,
-        ..Disconnect::default()
-    };
-    same(
-        Version::V5,
-        &Packet::Disconnect(with_properties),
-        "E0 07 00 05 11 00000000",
-    );
-    assert_eq!(
-        encode_packet(Version::V311, &Packet::Disconnect(disconnect)),
-        hex("E0 00")
-    );
+    let with_properties = Disconnect { properties: list, ..Disconnect::default() };
+    same(Version::V5, &Packet::Disconnect(with_properties), "E0 07 00 05 11 00000000");
+    assert_eq!(encode_packet(Version::V311, &Packet::Disconnect(disconnect)), hex("E0 00"));
 
     same(Version::V5, &Packet::Auth(Auth::default()), "F0 00");
     let method = (PropertyId::AuthenticationMethod, PropertyValue::Text("M"));

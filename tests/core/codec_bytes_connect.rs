@@ -42,14 +42,8 @@ fn connect_of_the_standard_in_each_version() {
         &Packet::Connect(Box::new(connect.clone())),
         &format!("10 1D 0004 'MQTT' 04 CE 000A 0001 'c' {CONNECT_PAYLOAD}"),
     );
-    let expiry = (
-        PropertyId::SessionExpiryInterval,
-        PropertyValue::FourByte(10),
-    );
-    let connect = Connect {
-        properties: properties(PacketType::Connect, &[expiry]),
-        ..connect
-    };
+    let expiry = (PropertyId::SessionExpiryInterval, PropertyValue::FourByte(10));
+    let connect = Connect { properties: properties(PacketType::Connect, &[expiry]), ..connect };
     same(
         Version::V5,
         &Packet::Connect(Box::new(connect)),
@@ -59,46 +53,24 @@ fn connect_of_the_standard_in_each_version() {
 
 #[test]
 fn connect_variants() {
-    let bare = Connect {
-        client_id: "c".into(),
-        keep_alive: 60,
-        ..Connect::default()
-    };
+    let bare = Connect { client_id: "c".into(), keep_alive: 60, ..Connect::default() };
     same(
         Version::V311,
         &Packet::Connect(Box::new(bare.clone())),
         "10 0D 0004 'MQTT' 04 00 003C 0001 'c'",
     );
     // The bridge bit of MQTT 3.
-    let bridge = Packet::Connect(Box::new(Connect {
-        bridge: true,
-        ..bare.clone()
-    }));
-    same(
-        Version::V31,
-        &bridge,
-        "10 0F 0006 'MQIsdp' 83 00 003C 0001 'c'",
-    );
-    same(
-        Version::V311,
-        &bridge,
-        "10 0D 0004 'MQTT' 84 00 003C 0001 'c'",
-    );
+    let bridge = Packet::Connect(Box::new(Connect { bridge: true, ..bare.clone() }));
+    same(Version::V31, &bridge, "10 0F 0006 'MQIsdp' 83 00 003C 0001 'c'");
+    same(Version::V311, &bridge, "10 0D 0004 'MQTT' 84 00 003C 0001 'c'");
     assert_eq!(
         bridge.encode(Version::V5, &mut Vec::new()),
         Err(EncodeError::NotInVersion("bridge bit"))
     );
     // A password alone came with MQTT 5.0.
     let password = Some(Bytes::from_static(b"p"));
-    let secret = Packet::Connect(Box::new(Connect {
-        password,
-        ..bare.clone()
-    }));
-    same(
-        Version::V5,
-        &secret,
-        "10 11 0004 'MQTT' 05 40 003C 00 0001 'c' 0001 'p'",
-    );
+    let secret = Packet::Connect(Box::new(Connect { password, ..bare.clone() }));
+    same(Version::V5, &secret, "10 11 0004 'MQTT' 05 40 003C 00 0001 'c' 0001 'p'");
     for version in MQTT_3 {
         let result = secret.encode(version, &mut Vec::new());
         assert_eq!(result, Err(EncodeError::PasswordWithoutUsername));
@@ -112,11 +84,7 @@ fn connect_variants() {
         properties: properties(PropertyContext::Will, &[delay]),
         ..Will::default()
     };
-    let packet = Connect {
-        will: Some(will),
-        client_id: "".into(),
-        ..bare
-    };
+    let packet = Connect { will: Some(will), client_id: "".into(), ..bare };
     same(
         Version::V5,
         &Packet::Connect(Box::new(packet)),
@@ -127,10 +95,7 @@ fn connect_variants() {
 #[test]
 fn a_user_name_that_is_not_text_is_sent_as_it_is() {
     let username = Some(Bytes::from_static(b"\xFF"));
-    let packet = Packet::Connect(Box::new(Connect {
-        username,
-        ..Connect::default()
-    }));
+    let packet = Packet::Connect(Box::new(Connect { username, ..Connect::default() }));
     let bytes = encode_packet(Version::V311, &packet);
     assert_eq!(bytes, hex("10 0F 0004 'MQTT' 04 80 0000 0000 0001 FF"));
     assert!(decode_packet(Version::V311, &bytes).is_err());
@@ -145,20 +110,13 @@ fn a_server_learns_the_version_first() {
         ("0004 'MQTT' 84", Version::V311),
         ("0004 'MQTT' 05", Version::V5),
     ] {
-        assert_eq!(
-            Connect::requested_version(&hex(body)),
-            Ok(version),
-            "{body}"
-        );
+        assert_eq!(Connect::requested_version(&hex(body)), Ok(version), "{body}");
     }
 }
 
 #[test]
 fn mqtt_3_1_lets_flagged_credentials_be_missing() {
-    let packet = decode_packet(
-        Version::V31,
-        &hex("10 0F 0006 'MQIsdp' 03 C2 000A 0001 'c'"),
-    );
+    let packet = decode_packet(Version::V31, &hex("10 0F 0006 'MQIsdp' 03 C2 000A 0001 'c'"));
     assert!(
         matches!(packet, Ok(Packet::Connect(c)) if c.username.is_none() && c.password.is_none())
     );
@@ -167,17 +125,11 @@ fn mqtt_3_1_lets_flagged_credentials_be_missing() {
 #[test]
 fn connack() {
     for version in MQTT_3 {
-        let packet = Packet::ConnAck(ConnAck {
-            session_present: true,
-            ..ConnAck::default()
-        });
+        let packet = Packet::ConnAck(ConnAck { session_present: true, ..ConnAck::default() });
         same(version, &packet, "20 02 01 00");
         for code in [1, 5, 6, 200] {
             let reason = ReasonCode(code);
-            let packet = Packet::ConnAck(ConnAck {
-                reason,
-                ..ConnAck::default()
-            });
+            let packet = Packet::ConnAck(ConnAck { reason, ..ConnAck::default() });
             same(version, &packet, &format!("20 02 00 {code:02X}"));
         }
     }
@@ -185,22 +137,12 @@ fn connack() {
         PacketType::ConnAck,
         &[
             (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(20)),
-            (
-                PropertyId::AssignedClientIdentifier,
-                PropertyValue::Text("auto"),
-            ),
+            (PropertyId::AssignedClientIdentifier, PropertyValue::Text("auto")),
         ],
     );
     assert_eq!(list.receive_maximum(), Some(20));
     assert_eq!(list.assigned_client_identifier(), Some("auto"));
     assert_eq!(list.maximum_qos(), None);
-    let packet = Packet::ConnAck(ConnAck {
-        properties: list,
-        ..ConnAck::default()
-    });
-    same(
-        Version::V5,
-        &packet,
-        "20 0D 00 00 0A 21 0014 12 0004 'auto'",
-    );
+    let packet = Packet::ConnAck(ConnAck { properties: list, ..ConnAck::default() });
+    same(Version::V5, &packet, "20 0D 00 00 0A 21 0014 12 0004 'auto'");
 }

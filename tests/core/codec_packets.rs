@@ -43,11 +43,7 @@ pub(crate) fn payload() -> impl Strategy<Value = Bytes> {
 }
 
 fn qos() -> impl Strategy<Value = QoS> {
-    prop_oneof![
-        Just(QoS::AtMostOnce),
-        Just(QoS::AtLeastOnce),
-        Just(QoS::ExactlyOnce)
-    ]
+    prop_oneof![Just(QoS::AtMostOnce), Just(QoS::AtLeastOnce), Just(QoS::ExactlyOnce)]
 }
 
 fn reason() -> impl Strategy<Value = ReasonCode> {
@@ -86,9 +82,7 @@ fn properties(version: Version, context: impl Into<PropertyContext>) -> BoxedStr
             let mut builder = PropertiesBuilder::new(context);
             if context == PropertyContext::Packet(PacketType::Auth) {
                 let method = PropertyValue::Text("SCRAM-SHA-1");
-                builder
-                    .push(PropertyId::AuthenticationMethod, method)
-                    .unwrap();
+                builder.push(PropertyId::AuthenticationMethod, method).unwrap();
             }
             for (row, value) in &values {
                 let id = PropertyId::try_from(PROPERTIES[*row].id).unwrap();
@@ -106,20 +100,15 @@ fn properties(version: Version, context: impl Into<PropertyContext>) -> BoxedStr
 
 fn will(version: Version) -> impl Strategy<Value = Will> {
     let payload = vec(any::<u8>(), 0..40).prop_map(Bytes::from);
-    (
-        TOPIC,
-        payload,
-        qos(),
-        any::<bool>(),
-        properties(version, PropertyContext::Will),
-    )
-        .prop_map(|(topic, payload, qos, retain, properties)| Will {
+    (TOPIC, payload, qos(), any::<bool>(), properties(version, PropertyContext::Will)).prop_map(
+        |(topic, payload, qos, retain, properties)| Will {
             topic: topic.into(),
             payload,
             qos,
             retain,
             properties,
-        })
+        },
+    )
 }
 
 fn connect(version: Version) -> impl Strategy<Value = Packet> {
@@ -127,11 +116,7 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
     let password = option::of(vec(any::<u8>(), 0..9).prop_map(Bytes::from));
     (
         (TEXT, any::<bool>(), any::<u16>(), username, password),
-        (
-            option::of(will(version)),
-            properties(version, PacketType::Connect),
-            any::<bool>(),
-        ),
+        (option::of(will(version)), properties(version, PacketType::Connect), any::<bool>()),
     )
         .prop_map(
             move |(
@@ -154,19 +139,12 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
 }
 
 fn connack(version: Version) -> impl Strategy<Value = Packet> {
-    (
-        any::<bool>(),
-        reason(),
-        properties(version, PacketType::ConnAck),
-    )
-        .prop_map(|(session_present, reason, properties)| {
+    (any::<bool>(), reason(), properties(version, PacketType::ConnAck)).prop_map(
+        |(session_present, reason, properties)| {
             let session_present = session_present && reason == ReasonCode::SUCCESS;
-            Packet::ConnAck(ConnAck {
-                session_present,
-                reason,
-                properties,
-            })
-        })
+            Packet::ConnAck(ConnAck { session_present, reason, properties })
+        },
+    )
 }
 
 fn publish(version: Version) -> impl Strategy<Value = Packet> {
@@ -203,30 +181,18 @@ fn publish(version: Version) -> impl Strategy<Value = Packet> {
 
 fn ack(version: Version) -> impl Strategy<Value = Packet> {
     // The four share their properties.
-    (
-        0..4,
-        packet_id(),
-        reason(),
-        properties(version, PacketType::PubAck),
-    )
-        .prop_map(move |(kind, packet_id, reason, properties)| {
-            let reason = if version == Version::V5 {
-                reason
-            } else {
-                ReasonCode::SUCCESS
-            };
-            let ack = Ack {
-                packet_id,
-                reason,
-                properties,
-            };
+    (0..4, packet_id(), reason(), properties(version, PacketType::PubAck)).prop_map(
+        move |(kind, packet_id, reason, properties)| {
+            let reason = if version == Version::V5 { reason } else { ReasonCode::SUCCESS };
+            let ack = Ack { packet_id, reason, properties };
             match kind {
                 0 => Packet::PubAck(ack),
                 1 => Packet::PubRec(ack),
                 2 => Packet::PubRel(ack),
                 _ => Packet::PubComp(ack),
             }
-        })
+        },
+    )
 }
 
 fn filter() -> impl Strategy<Value = String> {
@@ -237,18 +203,10 @@ fn options(version: Version) -> BoxedStrategy<SubscriptionOptions> {
     (qos(), any::<bool>(), any::<bool>(), 0..3u8)
         .prop_map(move |(qos, no_local, retain_as_published, handling)| {
             if version != Version::V5 {
-                return SubscriptionOptions {
-                    qos,
-                    ..SubscriptionOptions::default()
-                };
+                return SubscriptionOptions { qos, ..SubscriptionOptions::default() };
             }
             let retain_handling = RetainHandling::try_from(handling).unwrap();
-            SubscriptionOptions {
-                qos,
-                no_local,
-                retain_as_published,
-                retain_handling,
-            }
+            SubscriptionOptions { qos, no_local, retain_as_published, retain_handling }
         })
         .boxed()
 }
@@ -266,24 +224,14 @@ fn subscribe(version: Version) -> BoxedStrategy<Packet> {
     let list = properties(version, PacketType::Subscribe);
     let request = (packet_id(), list, vec((filter(), options(version)), 1..6)).prop_map(
         |(packet_id, properties, filters)| {
-            let filters = filters
-                .into_iter()
-                .map(|(filter, options)| (filter.into(), options));
-            Packet::Subscribe(Subscribe {
-                packet_id,
-                properties,
-                filters: filters.collect(),
-            })
+            let filters = filters.into_iter().map(|(filter, options)| (filter.into(), options));
+            Packet::Subscribe(Subscribe { packet_id, properties, filters: filters.collect() })
         },
     );
     let list = properties(version, PacketType::SubAck);
     let answer =
         (packet_id(), list, reasons(version)).prop_map(|(packet_id, properties, reasons)| {
-            Packet::SubAck(SubAck {
-                packet_id,
-                properties,
-                reasons,
-            })
+            Packet::SubAck(SubAck { packet_id, properties, reasons })
         });
     prop_oneof![request, answer].boxed()
 }
@@ -293,36 +241,20 @@ fn unsubscribe(version: Version) -> BoxedStrategy<Packet> {
     let request =
         (packet_id(), list, vec(filter(), 1..6)).prop_map(|(packet_id, properties, filters)| {
             let filters = filters.into_iter().map(Into::into).collect();
-            Packet::Unsubscribe(Unsubscribe {
-                packet_id,
-                properties,
-                filters,
-            })
+            Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters })
         });
     let list = properties(version, PacketType::UnsubAck);
     let answer =
         (packet_id(), list, reasons(version)).prop_map(move |(packet_id, properties, reasons)| {
-            let reasons = if version == Version::V5 {
-                reasons
-            } else {
-                Bytes::new()
-            };
-            Packet::UnsubAck(UnsubAck {
-                packet_id,
-                properties,
-                reasons,
-            })
+            let reasons = if version == Version::V5 { reasons } else { Bytes::new() };
+            Packet::UnsubAck(UnsubAck { packet_id, properties, reasons })
         });
     prop_oneof![request, answer].boxed()
 }
 
 fn disconnect(version: Version) -> impl Strategy<Value = Packet> {
     (reason(), properties(version, PacketType::Disconnect)).prop_map(move |(reason, properties)| {
-        let reason = if version == Version::V5 {
-            reason
-        } else {
-            ReasonCode::SUCCESS
-        };
+        let reason = if version == Version::V5 { reason } else { ReasonCode::SUCCESS };
         Packet::Disconnect(Disconnect { reason, properties })
     })
 }

@@ -9,10 +9,7 @@ use crate::codec_packets::packet;
 use crate::{decode_packet, encode_packet};
 
 fn round_trip(version: Version) {
-    let config = ProptestConfig {
-        cases: 400,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: 400, ..ProptestConfig::default() };
     proptest!(config, |(packet in packet(version))| {
         let bytes = encode_packet(version, &packet);
         prop_assert_eq!(decode_packet(version, &bytes), Ok(packet.clone()));

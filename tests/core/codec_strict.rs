@@ -18,11 +18,7 @@ pub(crate) fn refused(versions: &[Version], rows: &[(u8, &str)]) {
             match decode_packet(version, &hex(bytes)) {
                 Ok(packet) => panic!("{bytes} in {version:?} was read as {packet:?}"),
                 Err(error) => {
-                    assert_eq!(
-                        error.reason_code().0,
-                        code,
-                        "{bytes} in {version:?}: {error}"
-                    );
+                    assert_eq!(error.reason_code().0, code, "{bytes} in {version:?}: {error}");
                 }
             }
         }
@@ -44,19 +40,11 @@ pub(crate) const V311: &[Version] = &[Version::V311];
 
 #[test]
 fn remaining_length() {
-    for bytes in [
-        "30 80808080",
-        "30 FFFFFFFF",
-        "30 8080808001",
-        "30 8000",
-        "30 FF8000",
-        "30 80808000",
-    ] {
+    for bytes in
+        ["30 80808080", "30 FFFFFFFF", "30 8080808001", "30 8000", "30 FF8000", "30 80808000"]
+    {
         let result = parse_frame(&hex(bytes));
-        assert!(
-            matches!(result, Err(DecodeError::Malformed(_))),
-            "{bytes}: {result:?}"
-        );
+        assert!(matches!(result, Err(DecodeError::Malformed(_))), "{bytes}: {result:?}");
     }
 }
 
@@ -92,24 +80,10 @@ fn reserved_flags_of_the_fixed_header() {
             }
         }
     }
-    refused(
-        &VERSIONS,
-        &[
-            (MALFORMED, "00 00"),
-            (MALFORMED, "02 00"),
-            (MALFORMED, "00 01 00"),
-        ],
-    );
+    refused(&VERSIONS, &[(MALFORMED, "00 00"), (MALFORMED, "02 00"), (MALFORMED, "00 01 00")]);
     refused(V5, &[(MALFORMED, "F1 00"), (MALFORMED, "F8 00")]);
     // In MQTT 3.1 these packets have a DUP flag.
-    accepted(
-        &[Version::V31],
-        &[
-            "6A 02 0001",
-            "8A 06 0001 0001 'p' 00",
-            "AA 05 0001 0001 'p'",
-        ],
-    );
+    accepted(&[Version::V31], &["6A 02 0001", "8A 06 0001 0001 'p' 00", "AA 05 0001 0001 'p'"]);
 }
 
 #[test]
@@ -163,11 +137,7 @@ fn text() {
         refused_bytes(Version::V5, &packet);
         packet = hex(&format!("82 {:02X} 0001 {bad} 00", len + 3));
         refused_bytes(Version::V311, &packet);
-        packet = hex(&format!(
-            "20 {:02X} 00 00 {:02X} 1F {bad}",
-            len + 4,
-            len + 1
-        ));
+        packet = hex(&format!("20 {:02X} 00 00 {:02X} 1F {bad}", len + 4, len + 1));
         refused_bytes(Version::V5, &packet);
     }
     for wildcard in ["+", "#", "a/+/b", "a/#", "a+"] {
@@ -176,15 +146,7 @@ fn text() {
         refused_bytes(Version::V311, &packet);
     }
     // Control characters and non-characters are allowed, if not advised [MQTT-1.5.4].
-    accepted(
-        V311,
-        &[
-            "30 03 0001 1F",
-            "30 03 0001 7F",
-            "30 05 0003 EFBFBF",
-            "30 04 0002 C29F",
-        ],
-    );
+    accepted(V311, &["30 03 0001 1F", "30 03 0001 7F", "30 05 0003 EFBFBF", "30 04 0002 C29F"]);
 }
 
 #[track_caller]
@@ -200,31 +162,13 @@ fn refused_bytes(version: Version, packet: &[u8]) {
 fn acknowledgements() {
     for first in ["40", "50", "62", "70"] {
         let row = |body: &str| format!("{first} {body}");
-        let both = [
-            (PROTOCOL, row("02 0000")),
-            (MALFORMED, row("00")),
-            (MALFORMED, row("01 01")),
-        ];
-        refused(
-            &VERSIONS,
-            &both.each_ref().map(|(code, bytes)| (*code, bytes.as_str())),
-        );
+        let both = [(PROTOCOL, row("02 0000")), (MALFORMED, row("00")), (MALFORMED, row("01 01"))];
+        refused(&VERSIONS, &both.each_ref().map(|(code, bytes)| (*code, bytes.as_str())));
         refused(&MQTT_3, &[(MALFORMED, &row("03 0001 00"))]);
-        let v5 = [
-            row("05 0001 00 00 00"),
-            row("04 0001 00 01"),
-            row("05 0001 00 80 00"),
-        ];
+        let v5 = [row("05 0001 00 00 00"), row("04 0001 00 01"), row("05 0001 00 80 00")];
         refused(V5, &v5.each_ref().map(|bytes| (MALFORMED, bytes.as_str())));
         // Reason codes the standard does not know stay readable.
-        accepted(
-            V5,
-            &[
-                &row("03 0001 FF"),
-                &row("04 0001 05 00"),
-                &row("03 0001 80"),
-            ],
-        );
+        accepted(V5, &[&row("03 0001 FF"), &row("04 0001 05 00"), &row("03 0001 80")]);
     }
 }
 
@@ -235,10 +179,7 @@ fn who_may_send_what() {
         .filter(|packet| !packet.is_sent_by_server(Version::V311))
         .collect();
     use PacketType::*;
-    assert_eq!(
-        of_client,
-        [Connect, Subscribe, Unsubscribe, PingReq, Disconnect, Auth]
-    );
+    assert_eq!(of_client, [Connect, Subscribe, Unsubscribe, PingReq, Disconnect, Auth]);
     assert!(Disconnect.is_sent_by_server(Version::V5) && Auth.is_sent_by_server(Version::V5));
     assert!(!ConnAck.is_sent_by_client(Version::V5) && Disconnect.is_sent_by_client(Version::V31));
     // The direction is not the decoder's to judge.

@@ -98,29 +98,15 @@ fn unsubscribe_and_unsuback() {
     );
     refused(
         V5,
-        &[
-            (PROTOCOL, "A2 03 0001 00"),
-            (MALFORMED, "B0 02 0001"),
-            (PROTOCOL, "B0 04 0000 00 00"),
-        ],
+        &[(PROTOCOL, "A2 03 0001 00"), (MALFORMED, "B0 02 0001"), (PROTOCOL, "B0 04 0000 00 00")],
     );
     accepted(V5, &["B0 04 0001 00 FF", "B0 03 0001 00"]);
 }
 
 #[test]
 fn pings_disconnect_and_auth() {
-    refused(
-        &VERSIONS,
-        &[(MALFORMED, "C0 01 00"), (MALFORMED, "D0 01 00")],
-    );
-    refused(
-        &MQTT_3,
-        &[
-            (MALFORMED, "E0 01 00"),
-            (PROTOCOL, "F0 00"),
-            (PROTOCOL, "F0 02 18 00"),
-        ],
-    );
+    refused(&VERSIONS, &[(MALFORMED, "C0 01 00"), (MALFORMED, "D0 01 00")]);
+    refused(&MQTT_3, &[(MALFORMED, "E0 01 00"), (PROTOCOL, "F0 00"), (PROTOCOL, "F0 02 18 00")]);
     refused(
         V5,
         &[
@@ -132,16 +118,7 @@ fn pings_disconnect_and_auth() {
             (MALFORMED, "F0 07 18 04 15 0001 'p' 00"),
         ],
     );
-    accepted(
-        V5,
-        &[
-            "E0 00",
-            "E0 01 FF",
-            "E0 02 8B 00",
-            "F0 00",
-            "F0 06 18 04 15 0001 'p'",
-        ],
-    );
+    accepted(V5, &["E0 00", "E0 01 FF", "E0 02 8B 00", "F0 00", "F0 06 18 04 15 0001 'p'"]);
 }
 
 #[test]
@@ -180,17 +157,11 @@ fn connect() {
 fn property_values() {
     let connack = |list: &str| {
         let list_len = hex(list).len();
-        hex(&format!(
-            "20 {:02X} 00 00 {list_len:02X} {list}",
-            list_len + 3
-        ))
+        hex(&format!("20 {:02X} 00 00 {list_len:02X} {list}", list_len + 3))
     };
     let publish = |list: &str| {
         let list_len = hex(list).len();
-        hex(&format!(
-            "30 {:02X} 0001 't' {list_len:02X} {list}",
-            list_len + 4
-        ))
+        hex(&format!("30 {:02X} 0001 't' {list_len:02X} {list}", list_len + 4))
     };
     for (code, packet) in [
         (PROTOCOL, connack("21 0000")),

@@ -11,19 +11,14 @@ use crate::hex;
 
 #[test]
 fn versions_and_levels() {
-    for (version, level, name) in [
-        (Version::V31, 3, "MQIsdp"),
-        (Version::V311, 4, "MQTT"),
-        (Version::V5, 5, "MQTT"),
-    ] {
+    for (version, level, name) in
+        [(Version::V31, 3, "MQIsdp"), (Version::V311, 4, "MQTT"), (Version::V5, 5, "MQTT")]
+    {
         assert_eq!((version.level(), version.protocol_name()), (level, name));
         assert_eq!(Version::from_level(level), Some(version));
     }
     assert_eq!(Version::from_level(6), None);
-    assert_eq!(
-        (QoS::try_from(2), QoS::try_from(3)),
-        (Ok(QoS::ExactlyOnce), Err(3))
-    );
+    assert_eq!((QoS::try_from(2), QoS::try_from(3)), (Ok(QoS::ExactlyOnce), Err(3)));
     assert!(QoS::AtMostOnce < QoS::ExactlyOnce);
 }
 
@@ -36,17 +31,11 @@ fn the_property_table_is_complete_and_in_order() {
     );
     for row in PROPERTIES {
         let id = PropertyId::try_from(row.id).unwrap();
-        assert_eq!(
-            (id as u8, id.name(), id.kind()),
-            (row.id, row.name, row.kind)
-        );
+        assert_eq!((id as u8, id.name(), id.kind()), (row.id, row.name, row.kind));
         assert!(!row.name.contains(' '));
     }
-    let multiple: Vec<&str> = PROPERTIES
-        .iter()
-        .filter(|row| row.multiple)
-        .map(|row| row.name)
-        .collect();
+    let multiple: Vec<&str> =
+        PROPERTIES.iter().filter(|row| row.multiple).map(|row| row.name).collect();
     assert_eq!(multiple, ["SubscriptionIdentifier", "UserProperty"]);
     assert_eq!(PropertyId::try_from(0x0C), Err(0x0C));
 }
@@ -101,27 +90,12 @@ fn reason_codes_by_packet() {
         (0xA2, SubAck, Some("Wildcard subscription not supported")),
         (0xFF, ConnAck, None),
     ] {
-        assert_eq!(
-            ReasonCode(code).name(packet),
-            name,
-            "{code:#x} in {packet:?}"
-        );
+        assert_eq!(ReasonCode(code).name(packet), name, "{code:#x} in {packet:?}");
     }
-    let counts = [
-        ConnAck, PubAck, PubRec, PubRel, PubComp, SubAck, UnsubAck, Disconnect, Auth,
-    ]
-    .map(|packet| {
-        REASON_CODES
-            .iter()
-            .filter(|row| row.packets.contains(packet))
-            .count()
-    });
+    let counts = [ConnAck, PubAck, PubRec, PubRel, PubComp, SubAck, UnsubAck, Disconnect, Auth]
+        .map(|packet| REASON_CODES.iter().filter(|row| row.packets.contains(packet)).count());
     assert_eq!(counts, [22, 9, 9, 2, 2, 12, 7, 30, 3]);
-    assert!(
-        REASON_CODES
-            .windows(2)
-            .all(|pair| pair[0].value <= pair[1].value)
-    );
+    assert!(REASON_CODES.windows(2).all(|pair| pair[0].value <= pair[1].value));
     assert!(ReasonCode(0x80).is_failure() && !ReasonCode(0x7F).is_failure());
 }
 
@@ -129,36 +103,21 @@ fn reason_codes_by_packet() {
 fn a_builder_takes_what_the_standard_allows() {
     let mut builder = PropertiesBuilder::new(PacketType::Publish);
     builder
-        .push(
-            PropertyId::SubscriptionIdentifier,
-            PropertyValue::VarInt(128),
-        )
+        .push(PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(128))
         .unwrap()
         .push(PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(1))
         .unwrap()
         .push(PropertyId::UserProperty, PropertyValue::Pair("k", "v"))
         .unwrap()
-        .push(
-            PropertyId::CorrelationData,
-            PropertyValue::Binary(&[0, 255]),
-        )
+        .push(PropertyId::CorrelationData, PropertyValue::Binary(&[0, 255]))
         .unwrap();
     let built = builder.build();
-    assert_eq!(
-        built.as_bytes(),
-        hex("0B 8001 0B 01 26 0001 'k' 0001 'v' 09 0002 00FF")
-    );
-    assert_eq!(
-        built.subscription_identifiers().collect::<Vec<_>>(),
-        [128, 1]
-    );
+    assert_eq!(built.as_bytes(), hex("0B 8001 0B 01 26 0001 'k' 0001 'v' 09 0002 00FF"));
+    assert_eq!(built.subscription_identifiers().collect::<Vec<_>>(), [128, 1]);
     assert_eq!(built.user_properties().collect::<Vec<_>>(), [("k", "v")]);
     assert_eq!(built.iter().count(), 4);
     let context = PropertyContext::Packet(PacketType::Publish);
-    assert_eq!(
-        Properties::from_encoded(context, built.to_bytes()),
-        Ok(built.clone())
-    );
+    assert_eq!(Properties::from_encoded(context, built.to_bytes()), Ok(built.clone()));
     assert_eq!(built.detach(), built);
 }
 
@@ -170,21 +129,9 @@ fn a_builder_refuses_the_rest_and_keeps_what_it_had() {
     let mut builder = PropertiesBuilder::new(PacketType::Publish);
     builder.push(P::TopicAlias, V::TwoByte(1)).unwrap();
     for (id, value, error) in [
-        (
-            P::TopicAlias,
-            V::TwoByte(2),
-            EncodeError::PropertyRepeated(P::TopicAlias),
-        ),
-        (
-            P::ReceiveMaximum,
-            V::TwoByte(2),
-            EncodeError::PropertyNotAllowed(P::ReceiveMaximum),
-        ),
-        (
-            P::ContentType,
-            V::Byte(2),
-            EncodeError::PropertyKind(P::ContentType),
-        ),
+        (P::TopicAlias, V::TwoByte(2), EncodeError::PropertyRepeated(P::TopicAlias)),
+        (P::ReceiveMaximum, V::TwoByte(2), EncodeError::PropertyNotAllowed(P::ReceiveMaximum)),
+        (P::ContentType, V::Byte(2), EncodeError::PropertyKind(P::ContentType)),
         (
             P::PayloadFormatIndicator,
             V::Byte(2),
@@ -200,26 +147,10 @@ fn a_builder_refuses_the_rest_and_keeps_what_it_had() {
             V::VarInt(268_435_456),
             EncodeError::PropertyValue(P::SubscriptionIdentifier),
         ),
-        (
-            P::ResponseTopic,
-            V::Text("a/#"),
-            EncodeError::PropertyValue(P::ResponseTopic),
-        ),
-        (
-            P::ContentType,
-            V::Text("a\0"),
-            EncodeError::NulCharacter("ContentType"),
-        ),
-        (
-            P::ContentType,
-            V::Text(&long),
-            EncodeError::FieldTooLong("ContentType"),
-        ),
-        (
-            P::UserProperty,
-            V::Pair("a", &long),
-            EncodeError::FieldTooLong("UserProperty"),
-        ),
+        (P::ResponseTopic, V::Text("a/#"), EncodeError::PropertyValue(P::ResponseTopic)),
+        (P::ContentType, V::Text("a\0"), EncodeError::NulCharacter("ContentType")),
+        (P::ContentType, V::Text(&long), EncodeError::FieldTooLong("ContentType")),
+        (P::UserProperty, V::Pair("a", &long), EncodeError::FieldTooLong("UserProperty")),
     ] {
         assert_eq!(builder.push(id, value).err(), Some(error));
     }
@@ -233,9 +164,7 @@ fn encoded_lists_of_a_caller_are_checked() {
     assert!(check(connect, "21 0014").is_ok());
     assert_eq!(
         check(connect, "18 00000001"),
-        Err(EncodeError::Properties(DecodeError::Protocol(
-            "property not allowed in this packet"
-        )))
+        Err(EncodeError::Properties(DecodeError::Protocol("property not allowed in this packet")))
     );
     assert!(check(PropertyContext::Will, "18 00000001").is_ok());
     assert!(matches!(
@@ -273,12 +202,7 @@ fn each_kind_of_value_is_read_as_it_was_written() {
 #[test]
 fn credentials_do_not_show() {
     let mut builder = PropertiesBuilder::new(PacketType::Auth);
-    builder
-        .push(
-            PropertyId::AuthenticationData,
-            PropertyValue::Binary(b"hunter2"),
-        )
-        .unwrap();
+    builder.push(PropertyId::AuthenticationData, PropertyValue::Binary(b"hunter2")).unwrap();
     let connect = oxmqtt::codec::Connect {
         username: Some(Bytes::from_static(b"someone")),
         password: Some(Bytes::from_static(b"hunter2")),
@@ -286,9 +210,6 @@ fn credentials_do_not_show() {
         ..Default::default()
     };
     let shown = format!("{connect:?}");
-    assert!(
-        !shown.contains("someone") && !shown.contains("hunter2"),
-        "{shown}"
-    );
+    assert!(!shown.contains("someone") && !shown.contains("hunter2"), "{shown}");
     assert!(!shown.contains(&format!("{:?}", b"hunter2")), "{shown}");
 }

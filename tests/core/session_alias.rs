@@ -13,12 +13,7 @@ fn online(maximum: u8) -> Rig {
 }
 
 fn aliased(topic: &str, alias: u8) -> Vec<u8> {
-    Deliver {
-        topic,
-        list: &[0x23, 0, alias],
-        ..Deliver::default()
-    }
-    .bytes(Version::V5)
+    Deliver { topic, list: &[0x23, 0, alias], ..Deliver::default() }.bytes(Version::V5)
 }
 
 fn topics(rig: &mut Rig) -> Vec<String> {
@@ -83,16 +78,8 @@ fn aliases_end_with_their_connection() {
 fn a_held_message_keeps_its_topic() {
     let mut rig = online(1);
     rig.feed(&aliased("a", 1));
-    let publish = Deliver {
-        qos: 2,
-        id: 4,
-        list: &[0x23, 0, 1],
-        ..Deliver::default()
-    };
-    assert_eq!(
-        rig.exchange(&publish.bytes(Version::V5)),
-        [Sent::PubRec(4, 0)]
-    );
+    let publish = Deliver { qos: 2, id: 4, list: &[0x23, 0, 1], ..Deliver::default() };
+    assert_eq!(rig.exchange(&publish.bytes(Version::V5)), [Sent::PubRec(4, 0)]);
     rig.feed(&aliased("b", 1));
     rig.messages();
     rig.cut();

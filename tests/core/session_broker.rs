@@ -37,10 +37,7 @@ impl Answer {
     }
 
     fn end(bytes: Vec<u8>, id: u16) -> Self {
-        Self {
-            bytes,
-            frees: Some(id),
-        }
+        Self { bytes, frees: Some(id) }
     }
 }
 
@@ -133,11 +130,7 @@ impl Broker {
             return None;
         }
         self.next_seq += 1;
-        let out = Outgoing {
-            seq: self.next_seq,
-            qos,
-            released: false,
-        };
+        let out = Outgoing { seq: self.next_seq, qos, released: false };
         if qos == 0 {
             return Some(self.publish(0, out, false));
         }
@@ -152,17 +145,12 @@ impl Broker {
         self.input.extend_from_slice(bytes);
         let (packets, rest) = parse_whole(self.version, &self.input);
         self.input.drain(..self.input.len() - rest);
-        packets
-            .into_iter()
-            .flat_map(|packet| self.handle(packet))
-            .collect()
+        packets.into_iter().flat_map(|packet| self.handle(packet)).collect()
     }
 
     fn handle(&mut self, packet: Sent) -> Vec<u8> {
         match packet {
-            Sent::Publish {
-                qos, id, payload, ..
-            } => {
+            Sent::Publish { qos, id, payload, .. } => {
                 let seq = seq_of(&payload);
                 match qos {
                     0 => assert!(self.qos_0.insert(seq), "QoS 0 message {seq} came twice"),

@@ -10,8 +10,7 @@ use crate::session_wire::{PUBACK, Sent, ack, connack, deliver, packet};
 const QOS_1: QoS = QoS::AtLeastOnce;
 
 fn disconnect(rig: &mut Rig) -> bool {
-    rig.session
-        .disconnect(ReasonCode(0), Properties::default(), rig.now)
+    rig.session.disconnect(ReasonCode(0), Properties::default(), rig.now)
 }
 
 #[test]
@@ -27,16 +26,9 @@ fn disconnect_goes_last_and_then_the_transport_closes() {
         assert_eq!(refused.unwrap_err().error, LocalError::NotConnected);
         rig.publish(QOS_1);
         let sent = rig.sent();
-        assert!(matches!(
-            sent.as_slice(),
-            [Sent::Publish { qos: 0, .. }, Sent::Disconnect(0)]
-        ));
+        assert!(matches!(sent.as_slice(), [Sent::Publish { qos: 0, .. }, Sent::Disconnect(0)]));
         assert!(matches!(rig.closed(), Closed::Requested));
-        assert_eq!(
-            rig.session.unfinished(),
-            1,
-            "queued for the next connection"
-        );
+        assert_eq!(rig.session.unfinished(), 1, "queued for the next connection");
         assert!(!disconnect(&mut rig), "there is no connection");
     }
 }
@@ -88,10 +80,7 @@ fn a_transport_without_progress_is_not_waited_for() {
         rig.wait(SECOND);
         assert!(rig.session.wants_close());
         rig.session.handle_closed(None);
-        assert!(matches!(
-            rig.events().pop(),
-            Some(Event::Closed(Closed::Requested))
-        ));
+        assert!(matches!(rig.events().pop(), Some(Event::Closed(Closed::Requested))));
     }
 }
 
@@ -135,10 +124,7 @@ fn a_cut_while_disconnect_waits_is_what_was_asked_for() {
         rig.connect();
         disconnect(&mut rig);
         rig.cut();
-        assert!(matches!(
-            rig.events().pop(),
-            Some(Event::Closed(Closed::Requested))
-        ));
+        assert!(matches!(rig.events().pop(), Some(Event::Closed(Closed::Requested))));
         assert!(!rig.session.is_disconnecting());
         rig.connect();
         assert_eq!(publishes(&rig.accept(false, &[])), [(false, 1, 1)]);

@@ -33,13 +33,7 @@ fn the_server_accepts() {
             rig.feed(&connack(version, present, 0, &[]));
             assert!(rig.session.is_online());
             match rig.events().as_slice() {
-                [
-                    Event::ConnAck {
-                        session_present,
-                        reason,
-                        ..
-                    },
-                ] => {
+                [Event::ConnAck { session_present, reason, .. }] => {
                     assert_eq!((*session_present, reason.0), (present, 0));
                 }
                 other => panic!("{other:?}"),
@@ -51,12 +45,9 @@ fn the_server_accepts() {
 
 #[test]
 fn the_server_refuses() {
-    for (version, code) in [
-        (Version::V31, 5),
-        (Version::V311, 2),
-        (Version::V311, 77),
-        (Version::V5, 0x87),
-    ] {
+    for (version, code) in
+        [(Version::V31, 5), (Version::V311, 2), (Version::V311, 77), (Version::V5, 0x87)]
+    {
         let mut rig = Rig::new(version);
         rig.connect();
         let ticket = rig.publish(QoS::AtLeastOnce);
@@ -172,18 +163,12 @@ fn a_connect_that_cannot_be_encoded_starts_nothing() {
 fn qos_0_needs_a_connection() {
     for version in VERSIONS {
         let mut rig = Rig::new(version);
-        let refused = rig
-            .session
-            .publish(&outgoing(QoS::AtMostOnce, b"m"))
-            .unwrap_err();
+        let refused = rig.session.publish(&outgoing(QoS::AtMostOnce, b"m")).unwrap_err();
         assert_eq!(refused.error, LocalError::NotConnected);
         assert_ne!(refused.packet_id, 0, "paho names it all the same");
         rig.connect();
         rig.publish_0(b"m");
-        assert!(matches!(
-            rig.sent().as_slice(),
-            [Sent::Publish { qos: 0, .. }]
-        ));
+        assert!(matches!(rig.sent().as_slice(), [Sent::Publish { qos: 0, .. }]));
     }
 }
 
@@ -196,9 +181,5 @@ fn every_connection_has_its_number() {
     assert_ne!(first, second);
     assert_eq!(rig.session.epoch(), second);
     rig.session.reset();
-    assert_eq!(
-        rig.session.epoch(),
-        second,
-        "an old message must not be taken for a new one"
-    );
+    assert_eq!(rig.session.epoch(), second, "an old message must not be taken for a new one");
 }

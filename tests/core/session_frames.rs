@@ -10,11 +10,7 @@ use crate::session_wire::{Deliver, PINGRESP, PUBACK, PUBREL, Sent, ack, answer, 
 /// A stream with everything a server says in a quiet hour.
 fn stream(version: Version) -> Vec<u8> {
     let large = vec![7; 300];
-    let publish = Deliver {
-        topic: "large",
-        payload: &large,
-        ..Deliver::default()
-    };
+    let publish = Deliver { topic: "large", payload: &large, ..Deliver::default() };
     [
         connack(version, false, 0, &[]),
         deliver(version, 0, 0),
@@ -40,11 +36,8 @@ fn every_size_of_segment_means_the_same() {
             for segment in stream.chunks(size) {
                 rig.feed(segment);
             }
-            let lengths: Vec<_> = rig
-                .messages()
-                .iter()
-                .map(|message| message.publish.payload().len())
-                .collect();
+            let lengths: Vec<_> =
+                rig.messages().iter().map(|message| message.publish.payload().len()).collect();
             assert_eq!(lengths, [1, 1, 300, 1, 1], "segments of {size}");
             assert_eq!(rig.sent(), [Sent::PubRec(2, 0)]);
             assert_eq!(rig.session.missing_input(), 0);
@@ -68,13 +61,8 @@ fn every_cut_in_two_means_the_same() {
 fn a_packet_over_many_reads() {
     for version in VERSIONS {
         let payload: Vec<u8> = (0..1 << 20).map(|i: u32| i as u8).collect();
-        let publish = Deliver {
-            topic: "t",
-            qos: 1,
-            id: 3,
-            payload: &payload,
-            ..Deliver::default()
-        };
+        let publish =
+            Deliver { topic: "t", qos: 1, id: 3, payload: &payload, ..Deliver::default() };
         let mut rig = Rig::online(version);
         let bytes = publish.bytes(version);
         let mut left = bytes.len();

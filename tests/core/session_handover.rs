@@ -8,10 +8,7 @@ use crate::session_rig::Rig;
 
 fn reported(rig: &mut Rig) -> Vec<(Vec<u16>, u64)> {
     let is_sent = |event| match event {
-        Event::Sent {
-            packet_ids,
-            through,
-        } => Some((packet_ids.to_vec(), through)),
+        Event::Sent { packet_ids, through } => Some((packet_ids.to_vec(), through)),
         _ => None,
     };
     rig.events().into_iter().filter_map(is_sent).collect()
@@ -101,9 +98,7 @@ fn many_in_one_write_are_one_event() {
         rig.publish_0(b"m");
     }
     rig.sent();
-    let [(ids, through)] = &reported(&mut rig)[..] else {
-        panic!("one event")
-    };
+    let [(ids, through)] = &reported(&mut rig)[..] else { panic!("one event") };
     assert_eq!(ids.len(), 100);
     assert_eq!(*through, first + 100);
 }

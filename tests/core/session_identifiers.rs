@@ -14,10 +14,7 @@ const ALL: usize = 65_535;
 
 fn subscribe(rig: &mut Rig) -> Result<u16, RequestError> {
     let filters = vec![("f".into(), Default::default())];
-    rig.session.request(
-        SubscriptionRequest::Subscribe(filters),
-        Properties::default(),
-    )
+    rig.session.request(SubscriptionRequest::Subscribe(filters), Properties::default())
 }
 
 #[test]
@@ -41,10 +38,7 @@ fn an_identifier_in_use_is_passed_over_after_the_wrap() {
         let mut wrapped = 0;
         for _ in 0..2 * ALL {
             let id = rig.publish(QOS_1).packet_id();
-            assert!(
-                id != 0 && id != long_lived && id != requested,
-                "{id} is in use"
-            );
+            assert!(id != 0 && id != long_lived && id != requested, "{id} is in use");
             wrapped += usize::from(id == 3);
             rig.session.take_output(&mut Vec::new());
             rig.feed(&ack(PUBACK, id));
@@ -112,10 +106,7 @@ fn requests_give_theirs_back_with_the_connection() {
         rig.go_online(true, &[]);
         rig.events();
         rig.feed(&answer(version, 0x90, id, &[0]));
-        assert!(
-            rig.events().is_empty(),
-            "an answer to an earlier connection"
-        );
+        assert!(rig.events().is_empty(), "an answer to an earlier connection");
     }
 }
 
@@ -150,10 +141,7 @@ fn the_identifier_of_a_dropped_qos_2_message_stays_in_use() {
 fn all_identifiers(rig: &mut Rig) -> HashSet<u16> {
     let name = |_| {
         let refused = rig.session.publish(&outgoing(QoS::AtMostOnce, b""));
-        refused.map_or_else(
-            |refused| refused.packet_id,
-            |_| rig.session.last_packet_id(),
-        )
+        refused.map_or_else(|refused| refused.packet_id, |_| rig.session.last_packet_id())
     };
     (0..ALL).map(name).collect()
 }

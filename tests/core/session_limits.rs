@@ -15,10 +15,7 @@ fn online(list: &[u8]) -> Rig {
 }
 
 fn retained(qos: QoS) -> Outgoing<'static> {
-    Outgoing {
-        retain: true,
-        ..outgoing(qos, b"m")
-    }
+    Outgoing { retain: true, ..outgoing(qos, b"m") }
 }
 
 #[test]
@@ -54,10 +51,7 @@ fn maximum_packet_size_to_the_byte() {
     let refused = rig.publish_with(&outgoing(QOS_1, &[0; 13]));
     assert_eq!(refused.unwrap_err(), LocalError::PacketTooLarge);
     rig.publish_0(&[0; 14]);
-    let refused = rig
-        .session
-        .publish(&outgoing(QoS::AtMostOnce, &[0; 15]))
-        .unwrap_err();
+    let refused = rig.session.publish(&outgoing(QoS::AtMostOnce, &[0; 15])).unwrap_err();
     assert_eq!(refused.error, LocalError::PacketTooLarge);
     assert_eq!(rig.sent().len(), 2);
     assert!(rig.session.is_online());

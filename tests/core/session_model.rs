@@ -70,10 +70,7 @@ fn run(mut sim: Sim, steps: &[Step]) {
 
 #[test]
 fn the_promises_hold() {
-    let config = Config {
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { failure_persistence: None, ..Config::default() };
     let input = (
         prop::sample::select(&VERSIONS[..]),
         0..6u16,

@@ -91,17 +91,10 @@ fn identifier_zero() {
 fn properties_where_they_do_not_belong() {
     for list in [&b"\x21\0\x01"[..], b"\x01\x01\x01\x01", b"\x01\x02"] {
         let mut rig = Rig::online(Version::V5);
-        let publish = Deliver {
-            topic: "t",
-            list,
-            ..Deliver::default()
-        };
+        let publish = Deliver { topic: "t", list, ..Deliver::default() };
         rig.feed(&publish.bytes(Version::V5));
         let sent = rig.sent();
-        assert!(
-            matches!(sent.as_slice(), [Sent::Disconnect(0x81 | 0x82)]),
-            "{sent:?}"
-        );
+        assert!(matches!(sent.as_slice(), [Sent::Disconnect(0x81 | 0x82)]), "{sent:?}");
     }
 }
 
@@ -117,12 +110,8 @@ fn what_came_before_the_breach_counts() {
 
 #[test]
 fn nothing_follows_our_disconnect() {
-    for later in [
-        vec![0x7F, 0x30, 0],
-        vec![0xFF; 9],
-        deliver(Version::V5, 1, 1),
-        PINGRESP.to_vec(),
-    ] {
+    for later in [vec![0x7F, 0x30, 0], vec![0xFF; 9], deliver(Version::V5, 1, 1), PINGRESP.to_vec()]
+    {
         let mut rig = Rig::online(Version::V5);
         rig.feed(&[0x30, 0xFF, 0xFF]);
         rig.feed(&[0xFF, 0xFF]);
@@ -138,8 +127,7 @@ fn the_rest_of_a_packet_does_not_overrule_a_disconnect() {
         let mut rig = Rig::online(version);
         rig.feed(&[0x30, 0xFF, 0xFF]);
         let now = rig.now;
-        rig.session
-            .disconnect(oxmqtt::codec::ReasonCode(0), Default::default(), now);
+        rig.session.disconnect(oxmqtt::codec::ReasonCode(0), Default::default(), now);
         rig.feed(&[0xFF, 0xFF]);
         assert_eq!(rig.sent(), [Sent::Disconnect(0)]);
         assert!(matches!(rig.closed(), Closed::Requested));
@@ -148,12 +136,9 @@ fn the_rest_of_a_packet_does_not_overrule_a_disconnect() {
 
 #[test]
 fn the_server_says_why_it_goes() {
-    for (body, expected) in [
-        (&b""[..], 0x00),
-        (b"\x8E", 0x8E),
-        (b"\x8B\x00", 0x8B),
-        (b"\xF7", 0xF7),
-    ] {
+    for (body, expected) in
+        [(&b""[..], 0x00), (b"\x8E", 0x8E), (b"\x8B\x00", 0x8B), (b"\xF7", 0xF7)]
+    {
         let mut rig = Rig::online(Version::V5);
         let ticket = rig.publish(QoS::AtLeastOnce);
         rig.sent();
@@ -198,9 +183,6 @@ fn the_connection_ends_once() {
             other => panic!("{other:?}"),
         }
         rig.feed(&deliver(version, 0, 0));
-        assert!(
-            rig.events().is_empty(),
-            "bytes of a connection that is gone"
-        );
+        assert!(rig.events().is_empty(), "bytes of a connection that is gone");
     }
 }

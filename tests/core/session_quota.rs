@@ -24,20 +24,14 @@ fn max_inflight_holds_and_refills_in_order() {
         for _ in 0..10 {
             rig.publish(QOS_1);
         }
-        assert_eq!(
-            publishes(&rig.sent()),
-            [(false, 1, 1), (false, 1, 2), (false, 1, 3)]
-        );
+        assert_eq!(publishes(&rig.sent()), [(false, 1, 1), (false, 1, 2), (false, 1, 3)]);
         assert_eq!(
             publishes(&rig.exchange(&ack(PUBACK, 2))),
             [(false, 1, 4)],
             "acknowledged out of order"
         );
         let both = [ack(PUBACK, 1), ack(PUBACK, 4)].concat();
-        assert_eq!(
-            publishes(&rig.exchange(&both)),
-            [(false, 1, 5), (false, 1, 6)]
-        );
+        assert_eq!(publishes(&rig.exchange(&both)), [(false, 1, 5), (false, 1, 6)]);
         assert_eq!(rig.session.in_flight(), 3);
         assert_eq!(rig.session.unfinished(), 7);
     }
@@ -81,10 +75,7 @@ fn resends_keep_the_quota() {
         assert_eq!(rig.sent().len(), 5);
         rig.cut();
         rig.session.config_mut().max_inflight = 2;
-        assert_eq!(
-            publishes(&rig.go_online(true, &[])),
-            [(true, 1, 1), (true, 1, 2)]
-        );
+        assert_eq!(publishes(&rig.go_online(true, &[])), [(true, 1, 1), (true, 1, 2)]);
         for id in 1..=10 {
             let sent = publishes(&rig.exchange(&ack(PUBACK, id)));
             assert_eq!(sent, [(id + 2 <= 5, 1, id + 2)]);
@@ -137,10 +128,8 @@ fn dropped_messages_keep_their_places_until_the_server_answers() {
             dropped
                 .iter()
                 .zip(&tickets)
-                .all(
-                    |((dropped, packet), ticket)| std::sync::Arc::ptr_eq(dropped, ticket)
-                        && packet[0] & 0xF0 == 0x30
-                )
+                .all(|((dropped, packet), ticket)| std::sync::Arc::ptr_eq(dropped, ticket)
+                    && packet[0] & 0xF0 == 0x30)
         );
         assert_eq!(dropped.len(), 4);
         assert_eq!(rig.session.unfinished(), 0);
@@ -155,10 +144,7 @@ fn dropped_messages_keep_their_places_until_the_server_answers() {
             }
         };
         assert_eq!(publishes(&sent), [(false, 1, next.packet_id())]);
-        assert!(
-            rig.events().is_empty(),
-            "nobody waits for a dropped message"
-        );
+        assert!(rig.events().is_empty(), "nobody waits for a dropped message");
         assert_eq!(rig.session.unfinished(), 1);
     }
 }

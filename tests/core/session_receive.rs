@@ -20,16 +20,9 @@ fn with_receive_maximum(maximum: u8) -> Rig {
 fn qos_0_is_a_message_and_no_more() {
     for version in VERSIONS {
         let mut rig = Rig::online(version);
-        let publish = Deliver {
-            topic: "a/b",
-            payload: b"x",
-            retain: true,
-            ..Deliver::default()
-        };
+        let publish = Deliver { topic: "a/b", payload: b"x", retain: true, ..Deliver::default() };
         assert_eq!(rig.exchange(&publish.bytes(version)), []);
-        let [message] = &rig.messages()[..] else {
-            panic!("one message")
-        };
+        let [message] = &rig.messages()[..] else { panic!("one message") };
         assert_eq!(message.topic_bytes(), b"a/b");
         assert_eq!(message.publish.payload(), b"x");
         assert!(message.publish.retain());
@@ -66,11 +59,7 @@ fn qos_2_is_delivered_once_at_pubrel() {
         assert_eq!(rig.session.held_messages().count(), 1);
         assert!(rig.messages().is_empty());
         assert_eq!(rig.exchange(&ack(PUBREL, 7)), []);
-        assert_eq!(
-            rig.exchange(&ack(PUBREL, 7)),
-            [],
-            "repeated: PUBCOMP is due anyway"
-        );
+        assert_eq!(rig.exchange(&ack(PUBREL, 7)), [], "repeated: PUBCOMP is due anyway");
         assert_eq!(rig.messages().len(), 1);
         assert_eq!(rig.acknowledge(7, QOS_2), [Sent::PubComp(7, 0)]);
         let reason = if version == Version::V5 { 0x92 } else { 0 };
@@ -100,13 +89,7 @@ fn pubrel_of_an_unknown_message() {
 #[test]
 fn a_duplicate_does_not_replace_the_first() {
     let mut rig = Rig::online(Version::V311);
-    let publish = |payload| Deliver {
-        qos: 2,
-        id: 3,
-        topic: "t",
-        payload,
-        ..Deliver::default()
-    };
+    let publish = |payload| Deliver { qos: 2, id: 3, topic: "t", payload, ..Deliver::default() };
     rig.feed(&publish(b"first").bytes(Version::V311));
     rig.feed(&publish(b"second").bytes(Version::V311));
     rig.feed(&ack(PUBREL, 3));
@@ -126,13 +109,7 @@ fn qos_2_goes_on_after_a_cut() {
         rig.go_online(true, &[]);
         rig.session.acknowledge(8, QOS_2, old);
         assert_eq!(rig.sent(), [], "PUBREL of this connection comes first");
-        let again = Deliver {
-            dup: true,
-            qos: 2,
-            id: 7,
-            topic: "t",
-            ..Deliver::default()
-        };
+        let again = Deliver { dup: true, qos: 2, id: 7, topic: "t", ..Deliver::default() };
         assert_eq!(rig.exchange(&again.bytes(version)), [Sent::PubRec(7, 0)]);
         assert_eq!(rig.exchange(&ack(PUBREL, 8)), [Sent::PubComp(8, 0)]);
         assert_eq!(rig.exchange(&ack(PUBREL, 7)), []);
@@ -145,12 +122,9 @@ fn qos_2_goes_on_after_a_cut() {
 
 #[test]
 fn a_lost_session_forgets_what_was_received() {
-    for (version, clean) in [
-        (Version::V311, false),
-        (Version::V5, false),
-        (Version::V311, true),
-        (Version::V31, true),
-    ] {
+    for (version, clean) in
+        [(Version::V311, false), (Version::V5, false), (Version::V311, true), (Version::V31, true)]
+    {
         let mut rig = Rig::new(version);
         rig.options.clean_start = clean;
         rig.go_online(false, &[]);
@@ -227,10 +201,7 @@ fn a_new_connection_has_the_whole_receive_maximum() {
     rig.cut();
     rig.go_online(true, &[]);
     rig.feed(&deliver(Version::V5, 1, 2));
-    assert!(
-        rig.session.is_online(),
-        "the message of the earlier connection does not count (4.9)"
-    );
+    assert!(rig.session.is_online(), "the message of the earlier connection does not count (4.9)");
     rig.feed(&ack(PUBREL, 1));
     assert_eq!(rig.messages().len(), 2);
     assert_eq!(rig.acknowledge(1, QOS_2), [Sent::PubComp(1, 0)]);

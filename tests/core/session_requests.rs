@@ -25,11 +25,7 @@ fn subscribe_and_its_answer() {
         assert_eq!(rig.sent(), [Sent::Subscribe(id)]);
         rig.feed(&answer(version, 0x90, id, &[1, 0x80]));
         match rig.events().as_slice() {
-            [
-                Event::SubAck {
-                    packet_id, reasons, ..
-                },
-            ] => {
+            [Event::SubAck { packet_id, reasons, .. }] => {
                 assert_eq!((*packet_id, &reasons[..]), (id, &[1, 0x80][..]));
             }
             other => panic!("{other:?}"),
@@ -79,12 +75,7 @@ fn an_answer_of_the_other_kind_is_no_answer() {
         let mut rig = Rig::online(version);
         let id = request(&mut rig, true, 1).unwrap();
         rig.sent();
-        rig.feed(&answer(
-            version,
-            0xB0,
-            id,
-            &[0][..usize::from(version == Version::V5)],
-        ));
+        rig.feed(&answer(version, 0xB0, id, &[0][..usize::from(version == Version::V5)]));
         assert_eq!(rig.exchange(&ack(PUBACK, id)), []);
         let reason = if version == Version::V5 { 0x92 } else { 0 };
         assert_eq!(rig.exchange(&ack(PUBREC, id)), [Sent::PubRel(id, reason)]);
@@ -114,10 +105,7 @@ fn requests_need_a_connection() {
 fn a_request_that_cannot_be_encoded_leaves_nothing() {
     for version in VERSIONS {
         let mut rig = Rig::online(version);
-        assert!(matches!(
-            request(&mut rig, true, 0),
-            Err(RequestError::Encode(_))
-        ));
+        assert!(matches!(request(&mut rig, true, 0), Err(RequestError::Encode(_))));
         assert_eq!((rig.sent(), rig.session.unsent()), (vec![], 0));
         for id in 2..5 {
             assert_eq!(request(&mut rig, true, 1).unwrap(), id);

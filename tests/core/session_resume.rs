@@ -31,10 +31,7 @@ fn a_kept_session_goes_on_in_order() {
         let mut rig = interrupted(version, false);
         rig.publish(QOS_1);
         let sent = rig.go_online(true, &[]);
-        assert_eq!(
-            publishes(&sent),
-            [(true, 1, 1), (true, 2, 2), (false, 1, 4)]
-        );
+        assert_eq!(publishes(&sent), [(true, 1, 1), (true, 2, 2), (false, 1, 4)]);
         assert_eq!(sent[2], Sent::PubRel(3, 0));
         assert_eq!(sent.len(), 4);
     }
@@ -42,19 +39,12 @@ fn a_kept_session_goes_on_in_order() {
 
 #[test]
 fn a_lost_session_is_published_again() {
-    for (version, clean) in [
-        (Version::V5, false),
-        (Version::V5, true),
-        (Version::V311, true),
-        (Version::V31, true),
-    ] {
+    for (version, clean) in
+        [(Version::V5, false), (Version::V5, true), (Version::V311, true), (Version::V31, true)]
+    {
         let mut rig = interrupted(version, clean);
         let sent = rig.go_online(false, &[]);
-        assert_eq!(
-            publishes(&sent),
-            [(true, 1, 1), (true, 2, 2), (true, 2, 3)],
-            "{version:?}"
-        );
+        assert_eq!(publishes(&sent), [(true, 1, 1), (true, 2, 2), (true, 2, 3)], "{version:?}");
         assert_eq!(rig.exchange(&ack(PUBREC, 3)), [Sent::PubRel(3, 0)]);
     }
 }

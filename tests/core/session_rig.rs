@@ -46,16 +46,9 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut SessionConfig)) -> Self {
-        let mut config = SessionConfig {
-            report_published: true,
-            ..SessionConfig::default()
-        };
+        let mut config = SessionConfig { report_published: true, ..SessionConfig::default() };
         change(&mut config);
-        Self {
-            session: Session::new(config),
-            now: Instant::now(),
-            options: options(),
-        }
+        Self { session: Session::new(config), now: Instant::now(), options: options() }
     }
 
     /// A session whose connection stands.
@@ -93,8 +86,7 @@ impl Rig {
     }
 
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        self.session
-            .handle_input(Bytes::copy_from_slice(bytes), self.now);
+        self.session.handle_input(Bytes::copy_from_slice(bytes), self.now);
     }
 
     /// Feeds and returns what the session sends in answer.
@@ -128,9 +120,7 @@ impl Rig {
     /// Identifier and reason of the messages that ended since the last look at the events.
     pub(crate) fn acked(&mut self) -> Vec<(u16, u8)> {
         let is_acked = |event| match event {
-            Event::Acked {
-                packet_id, reason, ..
-            } => Some((packet_id, reason.0)),
+            Event::Acked { packet_id, reason, .. } => Some((packet_id, reason.0)),
             _ => None,
         };
         self.events().into_iter().filter_map(is_acked).collect()
@@ -202,13 +192,7 @@ impl Rig {
 }
 
 pub(crate) fn outgoing(qos: QoS, payload: &[u8]) -> Outgoing<'_> {
-    Outgoing {
-        topic: "t",
-        payload,
-        qos,
-        retain: false,
-        properties: &[],
-    }
+    Outgoing { topic: "t", payload, qos, retain: false, properties: &[] }
 }
 
 /// DUP, QoS and packet identifier of the PUBLISH packets.

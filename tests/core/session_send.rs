@@ -58,11 +58,7 @@ fn qos_2_ends_with_pubcomp() {
         assert_eq!(publishes(&rig.sent()), [(false, 2, 1)]);
         assert_eq!(rig.exchange(&ack(PUBREC, 1)), [Sent::PubRel(1, 0)]);
         assert_eq!(ticket.outcome(), None);
-        assert_eq!(
-            rig.exchange(&ack(PUBREC, 1)),
-            [Sent::PubRel(1, 0)],
-            "PUBREC repeated"
-        );
+        assert_eq!(rig.exchange(&ack(PUBREC, 1)), [Sent::PubRel(1, 0)], "PUBREC repeated");
         assert!(rig.acked().is_empty());
         assert_eq!(rig.exchange(&ack(PUBCOMP, 1)), []);
         assert_eq!(ticket.outcome(), Some(ReasonCode::SUCCESS));
@@ -73,11 +69,9 @@ fn qos_2_ends_with_pubcomp() {
 
 #[test]
 fn reasons_from_0x80_on_are_failures() {
-    for (qos, first, reason) in [
-        (QOS_1, PUBACK, 0x87),
-        (QOS_2, PUBREC, 0x97),
-        (QOS_1, PUBACK, 0xFE),
-    ] {
+    for (qos, first, reason) in
+        [(QOS_1, PUBACK, 0x87), (QOS_2, PUBREC, 0x97), (QOS_1, PUBACK, 0xFE)]
+    {
         let mut rig = Rig::online(Version::V5);
         let ticket = rig.publish(qos);
         rig.sent();
@@ -94,10 +88,7 @@ fn reasons_below_0x80_are_successes() {
     let (first, second) = (rig.publish(QOS_1), rig.publish(QOS_2));
     rig.sent();
     rig.feed(&ack_with(PUBACK, 1, 0x10));
-    assert_eq!(
-        rig.exchange(&ack_with(PUBREC, 2, 0x10)),
-        [Sent::PubRel(2, 0)]
-    );
+    assert_eq!(rig.exchange(&ack_with(PUBREC, 2, 0x10)), [Sent::PubRel(2, 0)]);
     rig.feed(&ack(PUBCOMP, 2));
     assert_eq!(rig.acked(), [(1, 0x10), (2, 0)]);
     assert!(!first.outcome().unwrap().is_failure());
@@ -122,12 +113,7 @@ fn a_failed_message_makes_room() {
 #[test]
 fn the_wrong_answer_is_a_breach() {
     for version in VERSIONS {
-        for (qos, first) in [
-            (QOS_1, PUBREC),
-            (QOS_1, PUBCOMP),
-            (QOS_2, PUBACK),
-            (QOS_2, PUBCOMP),
-        ] {
+        for (qos, first) in [(QOS_1, PUBREC), (QOS_1, PUBCOMP), (QOS_2, PUBACK), (QOS_2, PUBCOMP)] {
             let mut rig = Rig::online(version);
             let ticket = rig.publish(qos);
             rig.sent();
@@ -180,10 +166,7 @@ fn the_queue_has_a_bound() {
         rig.publish(QOS_2);
         let full = rig.publish_with(&outgoing(QOS_1, b"m"));
         assert_eq!(full.unwrap_err(), LocalError::QueueFull);
-        assert_eq!(
-            publishes(&rig.go_online(false, &[])),
-            [(false, 1, 1), (false, 2, 2)]
-        );
+        assert_eq!(publishes(&rig.go_online(false, &[])), [(false, 1, 1), (false, 2, 2)]);
         rig.feed(&ack(PUBACK, 1));
         rig.publish(QOS_1);
     }
@@ -247,10 +230,7 @@ fn the_log_sees_what_the_engine_does_by_itself() {
         .collect();
     assert_eq!(
         traces,
-        [
-            Trace::ReceivedAck(AckKind::PubRec, 1),
-            Trace::SentAck(AckKind::PubRel, 1)
-        ]
+        [Trace::ReceivedAck(AckKind::PubRec, 1), Trace::SentAck(AckKind::PubRel, 1)]
     );
 }
 
@@ -268,10 +248,7 @@ fn the_log_shows_a_resend_as_it_was_sent() {
     let mut buffer = Vec::new();
     rig.session.take_output(&mut buffer);
     match events.as_slice() {
-        [
-            Event::ConnAck { .. },
-            Event::Trace(Trace::SentPublish { packet }),
-        ] => {
+        [Event::ConnAck { .. }, Event::Trace(Trace::SentPublish { packet })] => {
             assert_eq!(packet[..], buffer);
         }
         other => panic!("{other:?}"),

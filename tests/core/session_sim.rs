@@ -96,12 +96,7 @@ impl Sim {
                 return;
             }
         };
-        self.accepted.push(Accepted {
-            fate,
-            sent: false,
-            ended: false,
-            dropped: false,
-        });
+        self.accepted.push(Accepted { fate, sent: false, ended: false, dropped: false });
         self.observe();
     }
 
@@ -137,8 +132,7 @@ impl Sim {
 
     pub(crate) fn disconnect(&mut self) {
         let now = self.rig.now;
-        self.session()
-            .disconnect(ReasonCode(0), Properties::default(), now);
+        self.session().disconnect(ReasonCode(0), Properties::default(), now);
         self.observe();
     }
 
@@ -157,8 +151,7 @@ impl Sim {
         let mut granted = 65_535;
         if version == Version::V5 {
             granted = quota.into();
-            self.down
-                .extend(connack(version, said, 0, &[0x21, 0, quota]));
+            self.down.extend(connack(version, said, 0, &[0x21, 0, quota]));
         } else {
             self.down.extend(connack(version, said, 0, &[]));
         }
@@ -181,8 +174,7 @@ impl Sim {
         self.frees.clear();
         self.broker.handle_cut();
         let dropped = |seq: &u32| self.accepted[*seq as usize].dropped;
-        self.ids
-            .retain(|_, usage| usage.as_ref().is_some_and(|seq| !dropped(seq)));
+        self.ids.retain(|_, usage| usage.as_ref().is_some_and(|seq| !dropped(seq)));
         self.check_events();
     }
 
@@ -275,13 +267,7 @@ impl Sim {
     fn check_packet(&mut self, packet: &Sent) {
         let connection = self.connection.as_mut().expect("a connection");
         let (id, seq) = match packet {
-            Sent::Publish {
-                dup,
-                qos,
-                id,
-                payload,
-                ..
-            } => {
+            Sent::Publish { dup, qos, id, payload, .. } => {
                 let seq = seq_of(payload);
                 if *qos == 0 {
                     return;
@@ -376,10 +362,7 @@ impl Sim {
             }
         }
         assert!(self.rig.session.is_online());
-        assert_eq!(
-            (self.rig.session.unfinished(), self.rig.session.in_flight()),
-            (0, 0)
-        );
+        assert_eq!((self.rig.session.unfinished(), self.rig.session.in_flight()), (0, 0));
         assert_eq!(self.broker.unacknowledged(), 0);
         assert_eq!(self.rig.session.held_messages().count(), 0);
         for (seq, accepted) in self.accepted.iter().enumerate() {

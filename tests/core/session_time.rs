@@ -91,11 +91,7 @@ fn receiving_all_the_time_does_not_spare_the_pings() {
         for second in 1..=30 {
             rig.feed(&deliver(version, 0, 0));
             rig.wait(SECOND);
-            let expected: &[Sent] = if second % 10 == 0 {
-                &[Sent::PingReq]
-            } else {
-                &[]
-            };
+            let expected: &[Sent] = if second % 10 == 0 { &[Sent::PingReq] } else { &[] };
             assert_eq!(rig.sent(), expected, "second {second}");
         }
     }
@@ -170,11 +166,7 @@ fn a_deadline_that_was_served_moves_on() {
                 rig.now = deadline;
                 rig.session.handle_timeout(rig.now, reading);
                 rig.sent();
-                assert_ne!(
-                    rig.session.poll_timeout(),
-                    Some(deadline),
-                    "a driver would spin"
-                );
+                assert_ne!(rig.session.poll_timeout(), Some(deadline), "a driver would spin");
             }
         }
     }
@@ -202,10 +194,7 @@ fn pings_are_traced_on_request() {
     rig.wait(SECOND);
     rig.feed(&PINGRESP);
     let events = format!("{:?}", rig.events());
-    let expected = format!(
-        "[Trace({:?}), Trace({:?})]",
-        Trace::SentPingReq,
-        Trace::ReceivedPingResp
-    );
+    let expected =
+        format!("[Trace({:?}), Trace({:?})]", Trace::SentPingReq, Trace::ReceivedPingResp);
     assert_eq!(events, expected);
 }

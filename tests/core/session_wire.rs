@@ -69,14 +69,7 @@ impl Deliver<'_> {
 
 /// PUBLISH with the topic "t" and the payload "p".
 pub(crate) fn deliver(version: Version, qos: u8, id: u16) -> Vec<u8> {
-    Deliver {
-        qos,
-        id,
-        topic: "t",
-        payload: b"p",
-        ..Deliver::default()
-    }
-    .bytes(version)
+    Deliver { qos, id, topic: "t", payload: b"p", ..Deliver::default() }.bytes(version)
 }
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP.

@@ -26,10 +26,7 @@ const KINDS: [PropertyKind; 7] = [
 ];
 
 pub(super) fn kind_number(kind: PropertyKind) -> usize {
-    KINDS
-        .iter()
-        .position(|each| *each == kind)
-        .unwrap_or(KINDS.len())
+    KINDS.iter().position(|each| *each == kind).unwrap_or(KINDS.len())
 }
 
 pub(super) fn kind_of(number: usize) -> PyResult<PropertyKind> {
@@ -63,10 +60,7 @@ pub(super) fn push(
             builder.push(id, PropertyValue::Text(checked_text(py, &data)?))
         }
         PropertyKind::Utf8StringPair => {
-            let (name, value) = (
-                raw_text(&value.get_item(0)?)?,
-                raw_text(&value.get_item(1)?)?,
-            );
+            let (name, value) = (raw_text(&value.get_item(0)?)?, raw_text(&value.get_item(1)?)?);
             let pair = PropertyValue::Pair(checked_text(py, &name)?, checked_text(py, &value)?);
             builder.push(id, pair)
         }
@@ -109,28 +103,16 @@ pub(super) fn decode<'py>(
             None => Err(PyIndexError::new_err("index out of range")),
         },
         PropertyKind::TwoByteInteger => match buffer.first_chunk() {
-            Some(bytes) => Ok((
-                into_py(py, PropertyValue::TwoByte(u16::from_be_bytes(*bytes)))?,
-                2,
-            )),
-            None => Err(python_error(struct_call(
-                py,
-                "unpack",
-                "!H",
-                PyBytes::new(py, buffer),
-            ))),
+            Some(bytes) => {
+                Ok((into_py(py, PropertyValue::TwoByte(u16::from_be_bytes(*bytes)))?, 2))
+            }
+            None => Err(python_error(struct_call(py, "unpack", "!H", PyBytes::new(py, buffer)))),
         },
         PropertyKind::FourByteInteger => match buffer.first_chunk() {
-            Some(bytes) => Ok((
-                into_py(py, PropertyValue::FourByte(u32::from_be_bytes(*bytes)))?,
-                4,
-            )),
-            None => Err(python_error(struct_call(
-                py,
-                "unpack",
-                "!L",
-                PyBytes::new(py, buffer),
-            ))),
+            Some(bytes) => {
+                Ok((into_py(py, PropertyValue::FourByte(u32::from_be_bytes(*bytes)))?, 4))
+            }
+            None => Err(python_error(struct_call(py, "unpack", "!L", PyBytes::new(py, buffer)))),
         },
         PropertyKind::VariableByteInteger => {
             let (value, used) = parse_varint(buffer)?;
@@ -176,9 +158,7 @@ pub(super) fn into_py<'py>(
 pub(super) fn bytes_of(buffer: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
     match buffer.extract() {
         Ok(bytes) => Ok(bytes),
-        Err(_) => Ok(PyMemoryView::from(buffer)?
-            .call_method0("tobytes")?
-            .extract()?),
+        Err(_) => Ok(PyMemoryView::from(buffer)?.call_method0("tobytes")?.extract()?),
     }
 }
 
@@ -199,13 +179,11 @@ pub(super) fn parse_varint(buffer: &[u8]) -> PyResult<(usize, usize)> {
     header[1..=len].copy_from_slice(&buffer[..len]);
     match parse_frame(&header[..=len]) {
         Ok(Some(frame)) => Ok((frame.remaining, frame.header_len - 1)),
-        Ok(None) => Err(MalformedPacket::new_err(
-            "Not enough data to decode Variable Byte Integer",
-        )),
+        Ok(None) => {
+            Err(MalformedPacket::new_err("Not enough data to decode Variable Byte Integer"))
+        }
         Err(DecodeError::Malformed(_)) if buffer.iter().take(4).all(|byte| byte & 0x80 != 0) => {
-            Err(MalformedPacket::new_err(
-                "Variable Byte Integer is more than four bytes long",
-            ))
+            Err(MalformedPacket::new_err("Variable Byte Integer is more than four bytes long"))
         }
         Err(error) => Err(super::decode_error(error)),
     }
@@ -233,9 +211,7 @@ fn varint(value: &Bound<'_, PyAny>) -> PyResult<u32> {
         return value.extract();
     }
     let value = value.repr()?;
-    Err(PyValueError::new_err(format!(
-        "Value {value} must be in range 0-{MAX_REMAINING_LENGTH}"
-    )))
+    Err(PyValueError::new_err(format!("Value {value} must be in range 0-{MAX_REMAINING_LENGTH}")))
 }
 
 /// Whatever Python can append to a bytearray.
@@ -268,9 +244,7 @@ fn checked_text<'a>(py: Python<'_>, data: &'a [u8]) -> PyResult<&'a str> {
 /// UTF-8 that came from the peer, without U+0000 [MQTT-1.5.4-2].
 fn received_text<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyString>> {
     if data.contains(&0) {
-        return Err(MalformedPacket::new_err(
-            "[MQTT-1.5.4-2] Null found in UTF-8 data",
-        ));
+        return Err(MalformedPacket::new_err("[MQTT-1.5.4-2] Null found in UTF-8 data"));
     }
     PyString::from_bytes(py, data)
 }
@@ -278,10 +252,7 @@ fn received_text<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyStr
 /// The bytes behind a two byte length, all within `limit`.
 fn field<'a>(buffer: &'a [u8], limit: isize, what: &str) -> PyResult<&'a [u8]> {
     let short = || MalformedPacket::new_err(format!("Not enough data to read {what} length"));
-    let (len, rest) = buffer
-        .split_first_chunk()
-        .filter(|_| limit >= 2)
-        .ok_or_else(short)?;
+    let (len, rest) = buffer.split_first_chunk().filter(|_| limit >= 2).ok_or_else(short)?;
     let len = usize::from(u16::from_be_bytes(*len));
     let fits = isize::try_from(len).is_ok_and(|len| len <= limit - 2);
     let data = rest.get(..len).filter(|_| fits);
@@ -321,8 +292,7 @@ fn struct_call<'py>(
     format: &str,
     argument: impl IntoPyObject<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    py.import("struct")?
-        .call_method1(function, (format, argument))
+    py.import("struct")?.call_method1(function, (format, argument))
 }
 
 /// The error of a conversion that Python was expected to refuse.
