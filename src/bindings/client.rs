@@ -14,9 +14,10 @@ use crate::codec::{MAX_REMAINING_LENGTH, Properties, PublishParts, QoS, Version,
 use crate::session::{Outgoing, Receipt};
 
 use super::convert::{check_topic, extract_payload, extract_publish_properties, extract_qos};
-use super::engine::{Engine, Shared};
+use super::engine::Engine;
 use super::errors::ErrorCode;
 use super::message_info::{MQTTMessageInfo, Tracking};
+use super::shared::Shared;
 
 /// The native base of :class:`oxmqtt.client.Client`; not for use on its own.
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]

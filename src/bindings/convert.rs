@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 
-use crate::codec::{PacketType, Properties, PropertyContext, QoS};
+use crate::codec::{PacketType, Properties, PropertyContext, QoS, put_variable};
 
 use super::errors::encode_error;
 
@@ -92,15 +92,7 @@ fn without_length(packed: &[u8]) -> &[u8] {
 /// A property list as Python's `Properties.unpack` reads it: its length, then the list.
 pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(properties.len() + 4);
-    let mut rest = properties.len();
-    loop {
-        let digit = (rest % 128) as u8;
-        rest /= 128;
-        packed.push(if rest > 0 { digit | 0x80 } else { digit });
-        if rest == 0 {
-            break;
-        }
-    }
+    put_variable(&mut packed, properties.len());
     packed.extend_from_slice(properties);
     packed
 }

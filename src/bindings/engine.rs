@@ -1,6 +1,6 @@
 //! `Engine`: the native side of one client, as `oxmqtt.client.Client` drives it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,74 +14,15 @@ use crate::codec::{
     PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
     Will,
 };
-use crate::engine::{self, Core, Socket, SocketFamily};
-use crate::session::{ConnectOptions, SessionConfig, SubscriptionRequest};
+use crate::engine::{self, Core};
+use crate::session::{ConnectOptions, SubscriptionRequest};
 
 use super::convert::{extract_properties, extract_qos};
+use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::TopicCache;
 use super::errors::{connect_error, request_code};
 use super::message::MQTTMessage;
-
-/// What the client, its message infos and its callbacks share. Holds no Python object.
-pub(super) struct Shared {
-    pub(super) core: Arc<Core>,
-    /// The thread that runs callbacks now; 0 for none.
-    callback_thread: AtomicUsize,
-    /// A loop function runs, so events are dispatched without the caller's doing.
-    looping: AtomicBool,
-    /// The program's own event loop drives the client: nothing may wait.
-    event_driven: AtomicBool,
-    pub(super) trace: AtomicBool,
-    pub(super) manual_ack: AtomicBool,
-    /// A callback's exception does not end the loop, so its message counts as handled.
-    pub(super) survives_exceptions: AtomicBool,
-}
-
-/// Tells this thread from all others that live.
-fn thread_token() -> usize {
-    thread_local!(static TOKEN: u8 = const { 0 });
-    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
-}
-
-impl Shared {
-    pub(super) fn in_callback(&self) -> bool {
-        self.callback_thread.load(Ordering::Relaxed) == thread_token()
-    }
-
-    /// Whether somebody else runs the callbacks that a waiter may want to see the end of.
-    pub(super) fn callbacks_follow(&self) -> bool {
-        self.looping.load(Ordering::Relaxed) && !self.in_callback()
-    }
-
-    pub(super) fn version(&self) -> Version {
-        self.core.with_session(|session| session.config().version)
-    }
-
-    /// Whether nothing but the caller's own next loop call would run callbacks.
-    pub(super) fn is_without_loop(&self) -> bool {
-        !self.looping.load(Ordering::Relaxed) && self.may_wait()
-    }
-
-    pub(super) fn may_wait(&self) -> bool {
-        !self.event_driven.load(Ordering::Relaxed) && !self.in_callback()
-    }
-
-    /// Makes this thread the one that runs callbacks, unless there is one.
-    pub(super) fn enter_callbacks(&self) -> Option<CallbackGuard<'_>> {
-        self.callback_thread
-            .compare_exchange(0, thread_token(), Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then_some(CallbackGuard(self))
-    }
-}
-
-pub(super) struct CallbackGuard<'a>(&'a Shared);
-
-impl Drop for CallbackGuard<'_> {
-    fn drop(&mut self) {
-        self.0.callback_thread.store(0, Ordering::Release);
-    }
-}
+use super::shared::Shared;
 
 /// The native engine of one client. Internal: `oxmqtt.client.Client` is its only user.
 #[pyclass(frozen, module = "oxmqtt._native")]
@@ -110,15 +51,7 @@ impl Slots {
 impl Engine {
     pub(super) fn new() -> Self {
         Self {
-            shared: Arc::new(Shared {
-                core: Core::new(SessionConfig::default()),
-                callback_thread: AtomicUsize::new(0),
-                looping: AtomicBool::new(false),
-                event_driven: AtomicBool::new(false),
-                trace: AtomicBool::new(false),
-                manual_ack: AtomicBool::new(false),
-                survives_exceptions: AtomicBool::new(false),
-            }),
+            shared: Arc::default(),
             topics: Mutex::new(TopicCache::default()),
             slots: Mutex::new(Slots::default()),
         }
@@ -405,45 +338,11 @@ impl Engine {
     }
 
     fn __clear__(&self) {
-        if let Ok(mut topics) = self.topics.try_lock() {
-            *topics = TopicCache::default();
-        }
-        if let Ok(mut slots) = self.slots.try_lock() {
-            *slots = Slots::default();
-        }
+        // Dropped without the locks: that may run Python code.
+        let topics = self.topics.try_lock().map(|mut topics| std::mem::take(&mut *topics));
+        let slots = self.slots.try_lock().map(|mut slots| std::mem::take(&mut *slots));
+        drop((topics, slots));
     }
-}
-
-/// Makes a descriptor that Python detached ours.
-#[cfg(unix)]
-fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
-    use std::os::fd::{FromRawFd, OwnedFd};
-    let descriptor =
-        i32::try_from(descriptor).map_err(|_| PyValueError::new_err("descriptor out of range"))?;
-    // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
-    #[allow(unsafe_code)]
-    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let family = if unix { SocketFamily::Unix } else { SocketFamily::Tcp };
-    Ok(Socket { family, socket: owned.into() })
-}
-
-#[cfg(windows)]
-fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
-    use std::os::windows::io::{FromRawSocket, OwnedSocket};
-    // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
-    #[allow(unsafe_code)]
-    let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
-    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
-}
-
-#[cfg(unix)]
-fn into_descriptor(socket: impl std::os::fd::IntoRawFd) -> u64 {
-    socket.into_raw_fd() as u64
-}
-
-#[cfg(windows)]
-fn into_descriptor(socket: impl std::os::windows::io::IntoRawSocket) -> u64 {
-    socket.into_raw_socket()
 }
 
 /// Waits until all clients have written what they have, at most `timeout` seconds.

@@ -13,8 +13,8 @@ use crate::codec::{PacketType, ReasonCode};
 use crate::session::{Handover, Ticket};
 
 use super::convert::extract_deadline;
-use super::engine::Shared;
 use super::errors::{ErrorCode, not_queued, publish_failed};
+use super::shared::Shared;
 
 /// How the message is followed.
 #[derive(Clone)]

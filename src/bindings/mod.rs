@@ -2,11 +2,13 @@
 
 mod client;
 mod convert;
+mod descriptor;
 mod dispatch;
 mod engine;
 mod errors;
 mod message;
 mod message_info;
+mod shared;
 mod tables;
 
 use pyo3::prelude::*;

@@ -14,10 +14,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
-use self::values::{bytes_of, kind_number, kind_of, parse_varint, put_varint};
+use self::values::{bytes_of, kind_number, kind_of, parse_varint};
 use crate::codec::{
     DecodeError, PROPERTIES, PacketSet, PacketType, Properties, PropertiesBuilder, PropertyContext,
     PropertyId, PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version,
+    put_variable,
 };
 use crate::topic;
 
@@ -84,7 +85,7 @@ fn encode_properties<'py>(
     let properties = builder.build();
     let list = properties.as_bytes();
     let mut encoded = Vec::with_capacity(list.len() + 4);
-    put_varint(&mut encoded, list.len());
+    put_variable(&mut encoded, list.len());
     encoded.extend_from_slice(list);
     Ok(PyBytes::new(attributes.py(), &encoded))
 }

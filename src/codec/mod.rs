@@ -31,6 +31,7 @@ pub use error::{DecodeError, EncodeError};
 pub use frame::{Frame, MAX_REMAINING_LENGTH, parse_frame};
 pub use packet::{Packet, decode};
 pub use packet_type::{PacketSet, PacketType};
+pub use primitives::put_variable;
 pub use properties::Properties;
 pub use properties_builder::PropertiesBuilder;
 pub use property::{

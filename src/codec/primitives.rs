@@ -148,7 +148,7 @@ pub(super) const fn variable_len(value: usize) -> usize {
 
 /// Writes a variable byte integer; `value` is at most [`MAX_REMAINING_LENGTH`].
 #[inline]
-pub(super) fn put_variable(out: &mut Vec<u8>, value: usize) {
+pub fn put_variable(out: &mut Vec<u8>, value: usize) {
     debug_assert!(value <= MAX_REMAINING_LENGTH);
     let mut rest = value;
     while rest > 0x7f {

@@ -11,7 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 use super::{MQTTException, MalformedPacket};
 use crate::codec::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PropertiesBuilder, PropertyId, PropertyKind,
-    PropertyValue, parse_frame,
+    PropertyValue, parse_frame, put_variable,
 };
 
 /// The kinds in the order of paho's `Properties.types`.
@@ -79,7 +79,7 @@ pub(super) fn encode(
         PropertyKind::Byte => out.push(byte(value)?),
         PropertyKind::TwoByteInteger => out.extend(two_byte(value)?.to_be_bytes()),
         PropertyKind::FourByteInteger => out.extend(four_byte(value)?.to_be_bytes()),
-        PropertyKind::VariableByteInteger => put_varint(out, varint(value)? as usize),
+        PropertyKind::VariableByteInteger => put_variable(out, varint(value)? as usize),
         PropertyKind::BinaryData => put_field(py, out, &binary(value)?)?,
         PropertyKind::Utf8String => put_field(py, out, &raw_text(value)?)?,
         PropertyKind::Utf8StringPair => {
@@ -160,15 +160,6 @@ pub(super) fn bytes_of(buffer: &Bound<'_, PyAny>) -> PyResult<PyBackedBytes> {
         Ok(bytes) => Ok(bytes),
         Err(_) => Ok(PyMemoryView::from(buffer)?.call_method0("tobytes")?.extract()?),
     }
-}
-
-/// Appends a variable byte integer of at most 268,435,455.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: usize) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// The variable byte integer at the front of `buffer`, and how many bytes it takes: what the codec

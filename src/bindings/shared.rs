@@ -1,0 +1,83 @@
+//! What a client's Python objects share beside the engine: who runs callbacks, and a few flags.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::codec::Version;
+use crate::engine::Core;
+use crate::session::SessionConfig;
+
+/// What the client, its message infos and its callbacks share. Holds no Python object.
+pub(super) struct Shared {
+    pub(super) core: Arc<Core>,
+    /// The thread that runs callbacks now; 0 for none.
+    callback_thread: AtomicUsize,
+    /// A loop function runs, so events are dispatched without the caller's doing.
+    pub(super) looping: AtomicBool,
+    /// The program's own event loop drives the client: nothing may wait.
+    pub(super) event_driven: AtomicBool,
+    pub(super) trace: AtomicBool,
+    pub(super) manual_ack: AtomicBool,
+    /// A callback's exception does not end the loop, so its message counts as handled.
+    pub(super) survives_exceptions: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            core: Core::new(SessionConfig::default()),
+            callback_thread: AtomicUsize::new(0),
+            looping: AtomicBool::new(false),
+            event_driven: AtomicBool::new(false),
+            trace: AtomicBool::new(false),
+            manual_ack: AtomicBool::new(false),
+            survives_exceptions: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Tells this thread from all others that live.
+fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
+}
+
+impl Shared {
+    pub(super) fn in_callback(&self) -> bool {
+        self.callback_thread.load(Ordering::Relaxed) == thread_token()
+    }
+
+    /// Whether somebody else runs the callbacks that a waiter may want to see the end of.
+    pub(super) fn callbacks_follow(&self) -> bool {
+        self.looping.load(Ordering::Relaxed) && !self.in_callback()
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.core.with_session(|session| session.config().version)
+    }
+
+    /// Whether nothing but the caller's own next loop call would run callbacks.
+    pub(super) fn is_without_loop(&self) -> bool {
+        !self.looping.load(Ordering::Relaxed) && self.may_wait()
+    }
+
+    pub(super) fn may_wait(&self) -> bool {
+        !self.event_driven.load(Ordering::Relaxed) && !self.in_callback()
+    }
+
+    /// Makes this thread the one that runs callbacks, unless there is one.
+    pub(super) fn enter_callbacks(&self) -> Option<CallbackGuard<'_>> {
+        self.callback_thread
+            .compare_exchange(0, thread_token(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(CallbackGuard(self))
+    }
+}
+
+pub(super) struct CallbackGuard<'a>(&'a Shared);
+
+impl Drop for CallbackGuard<'_> {
+    fn drop(&mut self) {
+        self.0.callback_thread.store(0, Ordering::Release);
+    }
+}
