@@ -143,6 +143,8 @@ class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
             raise ValueError('"unix" transport not supported')
         if transport not in ("websockets", "tcp", "unix"):
             raise ValueError(f'transport must be "websockets", "tcp" or "unix", not {transport}')
+        if not isinstance(client_id, (str, bytes, type(None))):
+            raise TypeError("client_id must be str, bytes or None")
         no_id = client_id is None or len(client_id) == 0
         if protocol == MQTTProtocolVersion.MQTTv5:
             if clean_session is not None:

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -18,6 +18,9 @@ use super::engine::Engine;
 use super::errors::ErrorCode;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
+
+/// How long a publish without a loop waits to call `on_publish` itself.
+const HANDOVER: Duration = Duration::from_millis(20);
 
 /// The native base of :class:`oxmqtt.client.Client`; not for use on its own.
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]
@@ -129,6 +132,7 @@ impl ClientBase {
             qos,
             retain,
             properties: list.as_bytes(),
+            topic_alias: if list.is_empty() { None } else { list.topic_alias() },
         };
         if payload_bytes.len() + topic_text.len() + list.as_bytes().len() + 16
             > MAX_REMAINING_LENGTH
@@ -156,6 +160,10 @@ impl ClientBase {
             }
         };
         if qos == QoS::AtMostOnce && outcome.reports && shared.is_without_loop() {
+            if let Tracking::Handover { shared, mark } = &info.tracking {
+                let deadline = Instant::now() + HANDOVER;
+                py.detach(|| shared.core.wait_for_handover(*mark, false, Some(deadline)));
+            }
             let engine = slf.get().engine.bind(py);
             super::dispatch::dispatch_sent(engine, slf.as_any())?;
         }
@@ -180,6 +188,9 @@ impl ClientBase {
             && let Ok(qos) = QoS::try_from(qos)
         {
             let epoch = core.with_session(|session| session.epoch());
+            if slf.get().shared.trace.load(Ordering::Relaxed) && qos != QoS::AtMostOnce {
+                super::dispatch::log_ack(slf.as_any(), mid, qos)?;
+            }
             core.acknowledge(&[(mid, qos, epoch)]);
         }
         super::message_info::error_code(slf.py(), ErrorCode::Success as i32)

@@ -171,14 +171,17 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let handled =
             result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
         if qos != QoS::AtMostOnce && handled {
-            self.acknowledge((message.publish.packet_id(), qos, message.epoch));
+            self.acknowledge((message.publish.packet_id(), qos, message.epoch))?;
         }
         result
     }
 
-    fn acknowledge(&mut self, ack: (u16, QoS, u32)) {
+    fn acknowledge(&mut self, ack: (u16, QoS, u32)) -> PyResult<()> {
         if self.engine.shared.manual_ack.load(Ordering::Relaxed) {
-            return;
+            return Ok(());
+        }
+        if self.engine.shared.trace.load(Ordering::Relaxed) {
+            log_ack(self.client, ack.0, ack.1)?;
         }
         if self.acks.is_empty() {
             self.acked = self.now;
@@ -187,6 +190,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         if self.acks.len() >= MOST_ACKS || self.now - self.acked >= LATEST_ACK {
             self.send_acks();
         }
+        Ok(())
     }
 
     fn call_back(
@@ -314,6 +318,14 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let arguments = (kind, reason, to_python(py, properties), text);
         self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
     }
+}
+
+/// Logs the acknowledgement of a received message.
+pub(super) fn log_ack(client: &Bound<'_, PyAny>, packet_id: u16, qos: QoS) -> PyResult<()> {
+    let py = client.py();
+    let kind = if qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubComp };
+    client.call_method1(intern!(py, "_log_packet"), (true, ack_name(kind), packet_id))?;
+    Ok(())
 }
 
 fn ack_name(kind: AckKind) -> &'static str {

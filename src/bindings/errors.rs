@@ -25,7 +25,9 @@ impl From<LocalError> for ErrorCode {
             LocalError::NotConnected => Self::NoConn,
             LocalError::QueueFull | LocalError::NoPacketIdentifier => Self::QueueSize,
             LocalError::PacketTooLarge => Self::PayloadSize,
-            LocalError::QosNotSupported | LocalError::RetainNotSupported => Self::NotSupported,
+            LocalError::QosNotSupported
+            | LocalError::RetainNotSupported
+            | LocalError::TopicAliasInvalid => Self::NotSupported,
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct MQTTMessageInfo {
     mid: AtomicU32,
     rc: AtomicI32,
     position: AtomicU8,
-    tracking: Tracking,
+    pub(super) tracking: Tracking,
 }
 
 impl MQTTMessageInfo {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Pieces that come closer than this are worth waiting for.
 const CLOSE: Duration = Duration::from_micros(40);
+/// So many close pieces in a row are a flood.
+const LONG_STREAK: u32 = 8;
 /// How long the I/O thread naps.
 const NAP: Duration = Duration::from_micros(40);
 /// Polls of tasks that deferred ones sit out.
@@ -30,18 +32,22 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Pace {
     last: Instant,
+    /// Small pieces in a row that followed close on the one before.
+    streak: u32,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { last: now }
+        Self { last: now, streak: 0 }
     }
 
-    /// Notes a piece; whether it is small and followed close on the one before.
+    /// Notes a piece; whether it is one of many small ones that follow close on each other. A few
+    /// do so in any exchange of question and answer, and those must not wait.
     pub(super) fn is_hurried(&mut self, now: Instant, size: usize) -> bool {
-        let close = now.saturating_duration_since(self.last) < CLOSE;
+        let close = now.saturating_duration_since(self.last) < CLOSE && size < LARGE;
         self.last = now;
-        close && size < LARGE
+        self.streak = if close { self.streak.saturating_add(1) } else { 0 };
+        self.streak >= LONG_STREAK
     }
 }
 

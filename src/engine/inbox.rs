@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::session::Event;
 
@@ -48,18 +48,22 @@ impl Front {
 #[derive(Debug, Default)]
 struct Back {
     events: VecDeque<Event>,
-    waker: Option<Waker>,
+    waker: Option<Arc<Waker>>,
     signalled: bool,
 }
 
 impl Back {
-    fn signal(&mut self) {
-        if !self.signalled
-            && let Some(waker) = &self.waker
-        {
-            self.signalled = true;
-            waker.wake();
-        }
+    /// The waker to wake, once the lock is released: the application wakes up to take it.
+    fn signal(&mut self) -> Option<Arc<Waker>> {
+        let waker = self.waker.as_ref().filter(|_| !self.signalled)?;
+        self.signalled = true;
+        Some(Arc::clone(waker))
+    }
+}
+
+fn wake(waker: Option<Arc<Waker>>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -78,7 +82,9 @@ impl Inbox {
         if self.weight.fetch_add(weight, Ordering::Relaxed) + weight >= FULL {
             self.full.store(true, Ordering::Release);
         }
-        back.signal();
+        let waker = back.signal();
+        drop(back);
+        wake(waker);
     }
 
     /// Whether the I/O task has to leave received bytes alone.
@@ -93,11 +99,9 @@ impl Inbox {
             let settled = std::mem::take(&mut front.taken);
             let mut back = lock(&self.back);
             if back.events.is_empty() {
-                if back.signalled
-                    && let Some(waker) = &back.waker
-                {
+                back.signalled = false;
+                if let Some(waker) = &back.waker {
                     waker.clear();
-                    back.signalled = false;
                 }
             } else {
                 std::mem::swap(&mut front.events, &mut back.events);
@@ -167,9 +171,9 @@ impl Inbox {
     fn with_waker<T>(&self, read: impl FnOnce(&Waker) -> T) -> io::Result<T> {
         let mut back = lock(&self.back);
         if back.waker.is_none() {
-            back.waker = Some(Waker::new()?);
+            back.waker = Some(Arc::new(Waker::new()?));
             if !back.events.is_empty() {
-                back.signal();
+                wake(back.signal());
             }
         }
         match &back.waker {
@@ -204,7 +208,8 @@ impl Inbox {
 
     /// Makes the descriptor readable once, whether or not events wait.
     pub fn interrupt(&self) {
-        lock(&self.back).signal();
+        let waker = lock(&self.back).signal();
+        wake(waker);
     }
 
     /// Forgets the events and the descriptor, which a forked child shares with its parent.

@@ -86,6 +86,16 @@ impl Writer {
         }
     }
 
+    /// Has the kernel acknowledge what comes next at once. A server that sends an answer in two
+    /// pieces without TCP_NODELAY, as mosquitto does by default, holds the second back until then,
+    /// and the kernel waits up to 40 ms for something to send the acknowledgement with.
+    pub(super) fn acknowledge_promptly(&self) {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(half) = self {
+            let _ = rustix::net::sockopt::set_tcp_quickack(half.as_ref(), true);
+        }
+    }
+
     pub(super) fn duplicate(&self) -> io::Result<socket2::Socket> {
         match self {
             Self::Tcp(half) => socket2::SockRef::from(half.as_ref()).try_clone(),

@@ -19,6 +19,8 @@ pub enum LocalError {
     QosNotSupported,
     #[error("the server does not support retained messages")]
     RetainNotSupported,
+    #[error("the topic alias is above the server's Topic Alias Maximum")]
+    TopicAliasInvalid,
 }
 
 /// What the server did wrong; the connection ends with this reason [MQTT-4.13.1-1].

@@ -65,6 +65,7 @@ impl LocalError {
             Self::QosNotSupported => ReasonCode::QOS_NOT_SUPPORTED,
             Self::RetainNotSupported => ReasonCode::RETAIN_NOT_SUPPORTED,
             Self::PacketTooLarge => ReasonCode::PACKET_TOO_LARGE,
+            Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::QueueFull => ReasonCode::QUOTA_EXCEEDED,
             Self::NotConnected | Self::NoPacketIdentifier => ReasonCode::UNSPECIFIED_ERROR,
         }

@@ -40,6 +40,7 @@ use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
 use ledger::Ledger;
 use limits::ClientLimits;
+use outbound::OwnAliases;
 use outbox::Outbox;
 
 /// A closing connection may take this long without progress to get rid of its last bytes.
@@ -73,6 +74,7 @@ pub struct Session {
     ids: PacketIds,
     ledger: Ledger,
     inbound: Inbound,
+    own_aliases: OwnAliases,
     partial: BytesMut,
     events: Vec<Event>,
     keep_alive: Option<KeepAlive>,
@@ -94,6 +96,7 @@ impl Session {
             ids: PacketIds::default(),
             ledger: Ledger::default(),
             inbound: Inbound::default(),
+            own_aliases: OwnAliases::default(),
             partial: BytesMut::new(),
             events: Vec::new(),
             keep_alive: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use rustc_hash::FxHashMap;
 
 use crate::codec::{
     AckKind, EncodeError, Packet, Properties, PublishParts, QoS, ReasonCode, Subscribe,
@@ -25,6 +26,36 @@ pub struct Outgoing<'a> {
     pub retain: bool,
     /// The encoded property list without its length; empty in MQTT 3.x.
     pub properties: &'a [u8],
+    /// The Topic Alias among the properties.
+    pub topic_alias: Option<u16>,
+}
+
+/// The topics that the application gave aliases to. They outlive connections, the server's memory of
+/// them does not [MQTT-3.3.2-7]; so a message that has only its alias gets its topic where the server
+/// may not know it, and where the message may be sent again.
+#[derive(Debug, Default)]
+pub(super) struct OwnAliases {
+    topics: FxHashMap<u16, (Box<str>, u32)>,
+}
+
+impl OwnAliases {
+    /// The topic to send with the message, on the connection `epoch`.
+    fn resolve<'a>(&'a mut self, message: &Outgoing<'a>, epoch: u32) -> &'a str {
+        let Some(alias) = message.topic_alias else { return message.topic };
+        if !message.topic.is_empty() {
+            self.topics.insert(alias, (message.topic.into(), epoch));
+            return message.topic;
+        }
+        match self.topics.get_mut(&alias) {
+            Some((topic, known_since))
+                if message.qos != QoS::AtMostOnce || *known_since != epoch =>
+            {
+                *known_since = epoch;
+                topic
+            }
+            _ => message.topic,
+        }
+    }
 }
 
 /// How an accepted message can be followed.
@@ -54,12 +85,26 @@ impl Session {
     /// Accepts a message. QoS > 0 is queued when there is no connection; QoS 0 is refused then.
     /// The caller has checked that the packet is not larger than MQTT allows.
     pub fn publish(&mut self, message: &Outgoing<'_>) -> Result<Receipt, RefusedPublish> {
+        if message.topic_alias.is_none() {
+            return self.accept(message, message.topic);
+        }
+        if self.is_online() && message.topic_alias > Some(self.server.topic_alias_maximum) {
+            let packet_id = self.ids.next().unwrap_or(0);
+            return Err(RefusedPublish { packet_id, error: LocalError::TopicAliasInvalid });
+        }
+        let mut aliases = std::mem::take(&mut self.own_aliases);
+        let result = self.accept(message, aliases.resolve(message, self.epoch));
+        self.own_aliases = aliases;
+        result
+    }
+
+    fn accept(&mut self, message: &Outgoing<'_>, topic: &str) -> Result<Receipt, RefusedPublish> {
         let refused = |error, packet_id| Err(RefusedPublish { packet_id, error });
         let mut parts = PublishParts {
             dup: false,
             qos: message.qos,
             retain: message.retain,
-            topic: message.topic,
+            topic,
             packet_id: 0,
             properties: message.properties,
             payload: message.payload,
@@ -96,7 +141,7 @@ impl Session {
         if encode_publish(&mut packet, self.config.version, &parts).is_err() {
             return refused(LocalError::PacketTooLarge, 0);
         }
-        let id_at = 1 + length_field_size(&packet) + 2 + message.topic.len();
+        let id_at = 1 + length_field_size(&packet) + 2 + topic.len();
         let ticket =
             self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at as u32, message.qos);
         self.pump();
@@ -227,15 +272,20 @@ impl Session {
             }
         };
         if due {
-            self.send_ack(kind, packet_id, ReasonCode::SUCCESS);
+            self.encode_ack(kind, packet_id, ReasonCode::SUCCESS);
         }
     }
 
+    /// Sends an acknowledgement that the application did not ask for.
     pub(super) fn send_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
+        self.encode_ack(kind, packet_id, reason);
+        self.trace(|| Trace::SentAck(kind, packet_id));
+    }
+
+    fn encode_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
         let before = self.out.bytes.len();
         encode_ack(&mut self.out.bytes, self.config.version, kind, packet_id, reason, &[]);
         self.out.appended(before);
-        self.trace(|| Trace::SentAck(kind, packet_id));
     }
 }
 

@@ -25,7 +25,7 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
         for first in ("id", "", b"id", None)
     },
     "Client(VERSION2, id int)": (
-        ("raises", "TypeError", "object of type 'int' has no len()"),
+        ("raises", "TypeError", "client_id must be str, bytes or None"),
         "paho keeps it, and connect() fails",
     ),
     "Client(VERSION2, protocol 9)": (

@@ -33,7 +33,6 @@ MODULES = [
 
 NOT_INTERFACE = "an import of paho's own module, not something it offers"
 NOT_YET = "not yet, with WebSocket; stands in docs/compatibility.md"
-SAME_HASH = "hash() raises the same TypeError; only isinstance(message, Hashable) differs"
 PAYLOAD_FORMAT = "153 may stand in CONNACK, because of the will (OASIS MQTT 5.0, table 3-1)"
 
 # "module.name" or "module.Class.member" -> why oxmqtt differs
@@ -51,7 +50,6 @@ DIFFERENCES = {
     "client._": "keeps paho's linter quiet about ReasonCodes, which is there under its own name",
     "client._packet": "private, and packets are decoded in Rust",
     "client._WebsocketWrapper": NOT_YET,
-    "client.MQTTMessage.__hash__": SAME_HASH,
     "publish.Properties": NOT_INTERFACE,
     "publish.ReasonCode": NOT_INTERFACE,
     "reasoncodes.ReasonCode.names": PAYLOAD_FORMAT,

@@ -12,6 +12,7 @@ mod session_identifiers;
 mod session_limits;
 mod session_manual_ack;
 mod session_model;
+mod session_own_alias;
 mod session_protocol;
 mod session_quota;
 mod session_receive;

@@ -192,7 +192,7 @@ impl Rig {
 }
 
 pub(crate) fn outgoing(qos: QoS, payload: &[u8]) -> Outgoing<'_> {
-    Outgoing { topic: "t", payload, qos, retain: false, properties: &[] }
+    Outgoing { topic: "t", payload, qos, retain: false, properties: &[], topic_alias: None }
 }
 
 /// DUP, QoS and packet identifier of the PUBLISH packets.
