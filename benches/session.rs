@@ -49,7 +49,14 @@ fn discard_output(session: &mut Session, buffer: &mut Vec<u8>, now: Instant) {
 }
 
 fn message(qos: QoS) -> Outgoing<'static> {
-    Outgoing { topic: TOPIC, payload: &PAYLOAD, qos, retain: false, properties: &[] }
+    Outgoing {
+        topic: TOPIC,
+        payload: &PAYLOAD,
+        qos,
+        retain: false,
+        properties: &[],
+        topic_alias: None,
+    }
 }
 
 fn acks(version: Version, kind: AckKind, ids: impl Iterator<Item = u16>) -> Bytes {

@@ -234,7 +234,6 @@ impl Core {
             && credits.take(now)
             && let Ok(count) = link.writer.try_write(session.output())
         {
-            link.writer.acknowledge_promptly();
             session.handle_sent_directly(count, now);
             if session.has_events() {
                 self.inbox.push_all(session.drain_events());

@@ -208,8 +208,16 @@ impl IoTask {
                 link.looks_again = Some(now + LOOK_AGAIN);
             }
         }
+        let awaited = state.session.in_flight() > 0;
         state.session.handle_input(chunk, now);
         self.push_events(&mut state);
+        drop(state);
+        if awaited
+            && !hurried
+            && let Some(writer) = &self.writer
+        {
+            writer.acknowledge_promptly();
+        }
         Ok(true)
     }
 

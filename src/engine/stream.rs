@@ -86,9 +86,9 @@ impl Writer {
         }
     }
 
-    /// Has the kernel acknowledge what comes next at once. A server that sends an answer in two
-    /// pieces without TCP_NODELAY, as mosquitto does by default, holds the second back until then,
-    /// and the kernel waits up to 40 ms for something to send the acknowledgement with.
+    /// Has the kernel acknowledge what was read at once. A server that answers in two pieces without
+    /// TCP_NODELAY, as mosquitto does by default, holds the second back until then, and the kernel
+    /// would wait up to 40 ms for something to send along with the acknowledgement.
     pub(super) fn acknowledge_promptly(&self) {
         #[cfg(target_os = "linux")]
         if let Self::Tcp(half) = self {
