@@ -1,7 +1,7 @@
 """Fixtures shared by the suites: the client module under test, brokers, peers, free descriptors and threads.
 
 `pytest --client paho.mqtt.client` runs the same tests on paho itself, the oracle. Tests marked
-`better_than_paho("why")` assert what paho is known to do wrong (design.md section 8); there they may fail.
+`better_than_paho("why")` assert what paho is known to do wrong; there they may fail.
 """
 
 from __future__ import annotations

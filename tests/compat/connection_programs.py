@@ -159,7 +159,7 @@ def queued_while_offline(stage: Stage) -> None:
 def external_loop(stage: Stage) -> None:
     """select() on socket(), loop_read/loop_write/loop_misc, the socket callbacks."""
     trace, client = stage.trace, stage.client("external")
-    # when a client wants to write is its own affair: oxmqtt's engine writes, want_write() is false (design.md 5)
+    # when a client wants to write is its own affair: oxmqtt's engine writes, want_write() is false
     names = (*CALLBACKS, *(name for name in SOCKET_CALLBACKS if "write" not in name))
     trace.attach(client, names)
     client.on_socket_register_write = lambda *_: None

@@ -15,7 +15,7 @@ from support.mosquitto import Mosquitto, free_port
 from support.peer import ScriptedPeer
 from support.waiting import Deadline, eventually, finishes
 
-#: design.md section 8; the machine that runs the tests may be busy
+#: The machine that runs the tests may be busy
 BOUND = 0.2
 SLACK = 0.3
 

@@ -54,7 +54,7 @@ def normal(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return (kind, *((name, normal(getattr(value, name))) for name in value._fields))
     if isinstance(value, dict):
-        # VERSION1 flags: oxmqtt's is a dict that has `.session_present` besides (design.md section 8)
+        # VERSION1 flags: oxmqtt's is a dict that has `.session_present` besides
         return ("dict", sorted((normal(key), normal(item)) for key, item in value.items()))
     if isinstance(value, (list, tuple)):
         return (kind, *(normal(item) for item in value))
