@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 
 /// Pieces that come closer than this are worth waiting for.
 const CLOSE: Duration = Duration::from_micros(40);
-/// So many close pieces in a row are a flood.
+/// So many close pieces, with few others among them, are a flood.
 const LONG_STREAK: u32 = 8;
-/// How long the I/O thread naps.
+/// How long the I/O thread naps; what the system's timer makes of it at the worst.
 const NAP: Duration = Duration::from_micros(40);
+const LONGEST_NAP: Duration = Duration::from_micros(200);
+/// So many naps in a row, then the pace is looked at without.
+const MOST_NAPS: u32 = 64;
 /// Polls of tasks that deferred ones sit out.
 const MOST_POLLS: u32 = 64;
 /// A piece of this size is large enough.
@@ -32,22 +35,41 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Pace {
     last: Instant,
-    /// Small pieces in a row that followed close on the one before.
+    /// Small pieces that followed close on the one before, less what those cost that did not.
     streak: u32,
+    /// Naps since the pieces were last seen without.
+    naps: u32,
+    /// Size of a piece that came without a nap.
+    piece: usize,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { last: now, streak: 0 }
+        Self { last: now, streak: 0, naps: 0, piece: 0 }
     }
 
     /// Notes a piece; whether it is one of many small ones that follow close on each other. A few
     /// do so in any exchange of question and answer, and those must not wait.
     pub(super) fn is_hurried(&mut self, now: Instant, size: usize) -> bool {
-        let close = now.saturating_duration_since(self.last) < CLOSE && size < LARGE;
+        let since = now.saturating_duration_since(self.last);
         self.last = now;
-        self.streak = if close { self.streak.saturating_add(1) } else { 0 };
-        self.streak >= LONG_STREAK
+        let close = if self.naps > 0 {
+            // A nap is our own doing; it was worth it if the piece has grown meanwhile.
+            since < CLOSE + LONGEST_NAP && size >= self.piece + self.piece / 2
+        } else {
+            self.piece = size.max(self.piece - self.piece / 8);
+            since < CLOSE
+        };
+        self.streak = match close && size < LARGE {
+            true => (self.streak + 1).min(2 * LONG_STREAK),
+            false => self.streak.saturating_sub(LONG_STREAK / 2),
+        };
+        if self.naps == MOST_NAPS {
+            self.streak = 0;
+        }
+        let hurried = self.streak >= LONG_STREAK;
+        self.naps = if hurried { self.naps + 1 } else { 0 };
+        hurried
     }
 }
 
@@ -81,5 +103,51 @@ pub(super) fn before_park() {
     if WANTED.take() || PATIENCE.get() > 0 {
         std::thread::sleep(NAP);
         resume_deferred();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MICRO: Duration = Duration::from_micros(1);
+
+    /// How many of `count` pieces were hurried; one that was is followed by a nap of 90 µs, in which
+    /// `per_nap` times as much arrives.
+    fn hurried(pace: &mut Pace, now: &mut Instant, count: u32, gap: u32, per_nap: usize) -> u32 {
+        let (mut hurried, mut size) = (0, 80);
+        for _ in 0..count {
+            if pace.is_hurried(*now, size) {
+                hurried += 1;
+                *now += 90 * MICRO;
+                size = 80 * per_nap;
+            } else {
+                *now += gap * MICRO;
+                size = 80;
+            }
+        }
+        hurried
+    }
+
+    #[test]
+    fn a_flood_is_napped_through() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        assert!(hurried(&mut pace, &mut now, 1000, 14, 6) > 800);
+    }
+
+    #[test]
+    fn question_and_answer_never_wait() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        assert_eq!(hurried(&mut pace, &mut now, 1000, 100, 1), 0);
+    }
+
+    #[test]
+    fn question_and_answer_after_a_flood_wait_a_few_times_only() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        hurried(&mut pace, &mut now, 1000, 14, 6);
+        assert!(hurried(&mut pace, &mut now, 1000, 100, 1) < 8);
     }
 }

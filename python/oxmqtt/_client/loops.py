@@ -289,6 +289,7 @@ class Loops(Events):
                     self._reconnect_wait()
         finally:
             self._engine.configure(survives_exceptions=False)
+            self._thread_terminate = False
             self._thread = None
 
     def _report_exception(self) -> None:
