@@ -53,7 +53,7 @@ PANICS = {
 }
 
 # Python modules that stand on top of client.py: nothing below them imports them.
-UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "__main__"}
+UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "_paho_path", "__main__"}
 
 
 class Source(NamedTuple):
