@@ -293,18 +293,8 @@ impl Engine {
     }
 
     #[getter]
-    fn in_flight(&self) -> usize {
-        self.core().with_session(|session| session.in_flight())
-    }
-
-    #[getter]
     fn unsent(&self) -> usize {
         self.core().with_session(|session| session.unsent())
-    }
-
-    #[getter]
-    fn last_mid(&self) -> u16 {
-        self.core().with_session(|session| session.last_packet_id())
     }
 
     #[getter]
@@ -320,11 +310,6 @@ impl Engine {
     #[getter]
     fn in_callback(&self) -> bool {
         self.shared.in_callback()
-    }
-
-    #[getter]
-    fn assigned_client_id(&self) -> Option<String> {
-        self.core().with_session(|session| session.assigned_client_id().map(ToString::to_string))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -65,10 +65,6 @@ impl MQTTMessageInfo {
         }
     }
 
-    pub(super) fn packet_id(&self) -> u32 {
-        self.mid()
-    }
-
     /// The error that the message ended with before any outcome, if it did.
     fn check_queued(&self, py: Python<'_>) -> PyResult<()> {
         let rc = self.rc.load(Ordering::Relaxed);
@@ -124,7 +120,7 @@ impl MQTTMessageInfo {
 
     /// The packet identifier; 0 while all identifiers are in use and the message waits for one.
     #[getter]
-    fn mid(&self) -> u32 {
+    pub(super) fn mid(&self) -> u32 {
         match (&self.tracking, self.mid.load(Ordering::Relaxed)) {
             (Tracking::Ticket { ticket, .. }, 0) => u32::from(ticket.packet_id()),
             (_, mid) => mid,

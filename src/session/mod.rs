@@ -143,11 +143,6 @@ impl Session {
         self.assigned_client_id.as_ref()
     }
 
-    /// The limits of the server of the current or last connection.
-    pub fn server_limits(&self) -> &ServerLimits {
-        &self.server
-    }
-
     /// QoS > 0 messages that are not finished.
     pub fn unfinished(&self) -> usize {
         self.ledger.len()
