@@ -23,8 +23,11 @@ from ._client.codes import (
 from ._client.codes import _base62 as _base62
 from ._client.constants import *  # noqa: F403
 from ._client.dialling import random_client_id as _random_client_id
+from ._client.internals import Internals as _Internals
 from ._client.log import LOGGING_LEVEL
 from ._client.loops import Loops as _Loops
+from ._client.older_calls import OlderCalls as _OlderCalls
+from ._client.older_calls import without_api_version as _without_api_version
 from ._client.options import Options as _Options
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
@@ -89,7 +92,7 @@ class WebsocketConnectionError(ConnectionError):
     """The WebSocket handshake failed."""
 
 
-class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
+class Client(_Internals, _Callbacks, _Options, _Subscriptions, _Transports, _Loops, _OlderCalls):
     """A connection to an MQTT broker, with paho's methods and callbacks.
 
     :param callback_api_version: which arguments callbacks get; ``VERSION2`` is the one to use.
@@ -107,6 +110,7 @@ class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
     As a context manager, and by :meth:`close`, it disconnects and stops its loop thread.
     """
 
+    @_without_api_version
     def __init__(
         self,
         callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
@@ -118,23 +122,11 @@ class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
         reconnect_on_failure: bool = True,
         manual_ack: bool = False,
     ) -> None:
-        first: Any = callback_api_version
-        if isinstance(first, (str, bytes)) or first is None:
-            # paho-mqtt 1.x: Client(client_id, clean_session, userdata, protocol, transport, ...)
-            warnings.warn(
-                "Client(client_id) is paho-mqtt 1.x; use Client(CallbackAPIVersion.VERSION2, client_id)",
-                category=DeprecationWarning,
-                stacklevel=2,
-            )
-            if not isinstance(client_id, (str, bytes)):
-                clean_session, userdata = client_id, clean_session if userdata is None else userdata
-            client_id = first
-            callback_api_version = CallbackAPIVersion.VERSION1
-        elif callback_api_version == CallbackAPIVersion.VERSION1:
+        if callback_api_version == CallbackAPIVersion.VERSION1:
             warnings.warn(
                 "Callback API version 1 is deprecated, update to latest version",
                 category=DeprecationWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         if callback_api_version not in CallbackAPIVersion:
             raise ValueError("Unsupported callback API version")
@@ -158,17 +150,15 @@ class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
             encoded_id = _random_client_id() if needs_id else b""
         else:
             encoded_id = client_id.encode("utf-8") if isinstance(client_id, str) else client_id
-        self._init_state(
-            callback_api_version,
-            encoded_id,
-            userdata,
-            protocol,
-            transport,
-            reconnect_on_failure,
-            manual_ack,
-        )
+        self._forget_options()
         self._init_callbacks()
-        self._engine.configure(version=int(protocol), manual_ack=bool(manual_ack))
+        self._callback_api_version = callback_api_version
+        self._client_id = encoded_id
+        self._userdata = userdata
+        self._protocol = protocol
+        self._transport = transport
+        self._reconnect_on_failure = reconnect_on_failure
+        self._manual_ack = manual_ack
         _process.register(self)
 
     def reinitialise(
@@ -191,7 +181,7 @@ class Client(_Callbacks, _Options, _Subscriptions, _Transports, _Loops):
         """Disconnects, stops the loop thread and gives all descriptors back."""
         self.disconnect()
         self.loop_stop()
-        self._sock_close()
+        self._reset_sockets()
 
     def __enter__(self) -> Client:
         return self

@@ -140,6 +140,9 @@ impl ClientBase {
         {
             return Err(PyValueError::new_err("Packet too large"));
         }
+        if shared.own_mids.load(Ordering::Relaxed) {
+            slf.call_method0(intern!(py, "_take_own_mid"))?;
+        }
         let outcome = shared.core.publish(&message);
         if outcome.congested {
             wait_for_room(py, shared)?;

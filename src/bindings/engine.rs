@@ -21,6 +21,7 @@ use super::convert::{extract_properties, extract_qos};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::TopicCache;
 use super::errors::{connect_error, request_code};
+use super::inspect;
 use super::message::MQTTMessage;
 use super::shared::Shared;
 
@@ -73,7 +74,7 @@ impl Engine {
     /// Changes settings; those left out stay.
     #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None, manual_ack=None,
                         report_published=None, trace=None, event_driven=None, looping=None,
-                        survives_exceptions=None, on_message_is_method=None))]
+                        survives_exceptions=None, on_message_is_method=None, own_mids=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -87,6 +88,7 @@ impl Engine {
         looping: Option<bool>,
         survives_exceptions: Option<bool>,
         on_message_is_method: Option<bool>,
+        own_mids: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -112,6 +114,7 @@ impl Engine {
             (&shared.event_driven, event_driven),
             (&shared.looping, looping),
             (&shared.survives_exceptions, survives_exceptions),
+            (&shared.own_mids, own_mids),
         ];
         for (flag, value) in flags {
             if let Some(value) = value {
@@ -265,15 +268,27 @@ impl Engine {
 
     /// Takes all QoS > 0 messages out that are not finished.
     fn drop_unfinished(&self, py: Python<'_>) -> PyResult<Vec<Py<MQTTMessage>>> {
-        let (dropped, version) = self
-            .core()
-            .with_session(|session| (session.drop_unfinished(), session.config().version));
-        dropped
-            .into_iter()
-            .map(|(ticket, packet)| {
-                Py::new(py, MQTTMessage::from_packet(py, version, ticket.packet_id(), &packet)?)
-            })
-            .collect()
+        inspect::drop_unfinished(py, &self.shared)
+    }
+
+    /// Copies of the QoS > 0 messages that are not finished, oldest first.
+    fn unfinished_messages(&self, py: Python<'_>) -> PyResult<Vec<Py<MQTTMessage>>> {
+        inspect::unfinished(py, &self.shared)
+    }
+
+    /// Copies of the QoS 2 messages that arrived and are not released.
+    fn held_messages(&self, py: Python<'_>) -> PyResult<Vec<Py<MQTTMessage>>> {
+        inspect::held(py, &self.shared)
+    }
+
+    /// The next free packet identifier, as if a QoS 0 message had it; 0 when all are in use.
+    fn next_packet_id(&self) -> u16 {
+        self.core().with_session(|session| session.next_packet_id()).unwrap_or(0)
+    }
+
+    /// Packet identifiers go on after `last`.
+    fn continue_after(&self, last: u16) {
+        self.core().with_session(|session| session.continue_after(last));
     }
 
     /// Forgets messages, identifiers and the assigned client identifier.
@@ -293,8 +308,23 @@ impl Engine {
     }
 
     #[getter]
+    fn in_flight(&self) -> usize {
+        self.core().with_session(|session| session.in_flight())
+    }
+
+    #[getter]
     fn unsent(&self) -> usize {
         self.core().with_session(|session| session.unsent())
+    }
+
+    #[getter]
+    fn unsent_packets(&self) -> usize {
+        self.core().with_session(|session| session.unsent_packets())
+    }
+
+    #[getter]
+    fn last_packet_id(&self) -> u16 {
+        self.core().with_session(|session| session.last_packet_id())
     }
 
     #[getter]

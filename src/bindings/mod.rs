@@ -6,6 +6,7 @@ mod descriptor;
 mod dispatch;
 mod engine;
 mod errors;
+mod inspect;
 mod message;
 mod message_info;
 mod shared;

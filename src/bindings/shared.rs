@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) manual_ack: AtomicBool,
     /// A callback's exception does not end the loop, so its message counts as handled.
     pub(super) survives_exceptions: AtomicBool,
+    /// The program hands out the packet identifiers: `_mid_generate` is its own.
+    pub(super) own_mids: AtomicBool,
 }
 
 impl Default for Shared {
@@ -32,6 +34,7 @@ impl Default for Shared {
             trace: AtomicBool::new(false),
             manual_ack: AtomicBool::new(false),
             survives_exceptions: AtomicBool::new(false),
+            own_mids: AtomicBool::new(false),
         }
     }
 }

@@ -69,6 +69,11 @@ impl PacketIds {
     pub(super) fn last(&self) -> u16 {
         self.last
     }
+
+    /// Goes on after `last`.
+    pub(super) fn continue_after(&mut self, last: u16) {
+        self.last = last;
+    }
 }
 
 #[cfg(test)]

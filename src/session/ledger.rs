@@ -59,6 +59,19 @@ pub(super) struct Ended {
     pub(super) dropped: bool,
 }
 
+/// Where an unfinished message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has not been sent on this connection.
+    Queued,
+    AwaitsPubAck,
+    AwaitsPubRec,
+    AwaitsPubComp,
+}
+
+/// An unfinished message, for inspection: its ticket, its PUBLISH, and where it stands.
+pub type Unfinished<'a> = (&'a Arc<Ticket>, &'a [u8], Progress);
+
 /// What the ledger wants sent.
 pub(super) enum Dispatch<'a> {
     Publish { packet: &'a [u8], resend: bool },
@@ -77,6 +90,21 @@ impl Ledger {
 
     fn end(&self) -> u64 {
         self.first + self.entries.len() as u64
+    }
+
+    /// The messages not finished, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Unfinished<'_>> {
+        let entries = (self.first..).zip(&self.entries);
+        entries.filter_map(|(seq, slot)| {
+            let entry = slot.as_ref().filter(|entry| !entry.is_dropped())?;
+            let progress = match (entry.stage, entry.qos) {
+                _ if seq >= self.next => Progress::Queued,
+                (Stage::Release, _) => Progress::AwaitsPubComp,
+                (Stage::Publish, QoS::ExactlyOnce) => Progress::AwaitsPubRec,
+                (Stage::Publish, _) => Progress::AwaitsPubAck,
+            };
+            Some((&entry.ticket, &*entry.packet, progress))
+        })
     }
 
     /// Accepts a message whose packet still lacks an identifier; gives it one if one is free.

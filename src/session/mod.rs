@@ -30,6 +30,7 @@ use crate::codec::{Connect, Disconnect, EncodeError, Packet, Properties, ReasonC
 pub use config::{ConnectOptions, SessionConfig};
 pub use error::{LocalError, PeerError};
 pub use event::{Closed, Event, Message, Trace};
+pub use ledger::{Progress, Unfinished};
 pub use limits::ServerLimits;
 pub use outbound::{Outgoing, Receipt, RefusedPublish, RequestError, SubscriptionRequest};
 pub use outbox::Handover;
@@ -158,9 +159,29 @@ impl Session {
         self.out.unsent()
     }
 
+    /// QoS 0 messages not yet taken by the transport; all other packets count as one.
+    pub fn unsent_packets(&self) -> usize {
+        self.out.waiting_marks().max(usize::from(self.unsent() > 0))
+    }
+
     /// The packet identifier handed out last.
     pub fn last_packet_id(&self) -> u16 {
         self.ids.last()
+    }
+
+    /// The next free packet identifier, not reserved: as much as a QoS 0 message uses up.
+    pub fn next_packet_id(&mut self) -> Option<u16> {
+        self.ids.next()
+    }
+
+    /// Identifiers go on after `last`.
+    pub fn continue_after(&mut self, last: u16) {
+        self.ids.continue_after(last);
+    }
+
+    /// The QoS > 0 messages that are not finished, oldest first.
+    pub fn unfinished_messages(&self) -> impl Iterator<Item = Unfinished<'_>> {
+        self.ledger.iter()
     }
 
     /// What became of a QoS 0 message, by the mark in its [`Receipt`].

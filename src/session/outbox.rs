@@ -64,6 +64,11 @@ impl Outbox {
         }
     }
 
+    /// QoS 0 messages that wait.
+    pub(super) fn waiting_marks(&self) -> usize {
+        self.marks.len()
+    }
+
     /// The mark of the oldest message that waits, or of the next to come.
     pub(super) fn first_mark(&self) -> u64 {
         self.first_mark

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..matcher import MQTTMatcher
 from .state import ClientState
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
         def __set__(self, client: object, func: F | None) -> None: ...
 
 
-NAMES = (
+NAMES: tuple[str, ...] = (
     "on_log",
     "on_pre_connect",
     "on_connect",
@@ -67,9 +68,24 @@ def _slot(name: str, doc: str) -> Any:
 
     def assign(self: Callbacks, func: Callable[..., Any] | None) -> None:
         setattr(self, attribute, func)
-        self._observe_callbacks()
 
     return property(attrgetter(attribute), assign, doc=doc)
+
+
+class TopicCallbacks(MQTTMatcher):
+    """Callbacks per topic filter; a change reaches the engine's topic cache at once."""
+
+    def __init__(self, client: ClientState) -> None:
+        super().__init__()
+        self._forget_topics = client._engine.forget_topics
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        self._forget_topics()
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._forget_topics()
 
 
 class Callbacks(ClientState):
@@ -80,17 +96,26 @@ class Callbacks(ClientState):
     """
 
     def _init_callbacks(self) -> None:
-        for name in NAMES:
-            setattr(self, "_" + name, None)
-        self._observe_callbacks()
+        vars(self).update({"_" + name: None for name in NAMES if name != "on_message"})
+        self._on_message = None
+        self._on_message_filtered = TopicCallbacks(self)
+
+    def _is_own(self, method: str) -> bool:
+        """Whether the program has put a method of its own in the place of this one."""
+        return not getattr(self, method).__module__.startswith(f"{__package__}.")
+
+    def _is_logged(self) -> bool:
+        return self.on_log is not None or self._logger is not None or self._is_own("_easy_log")
 
     def _observe_callbacks(self) -> None:
         """Tells the engine which events have a listener."""
+        self._has_own_on_publish = self._is_own("_do_on_publish")
         self._engine.configure(
-            trace=self.on_log is not None or self._logger is not None,
-            report_published=self.on_publish is not None,
+            trace=self._is_logged(),
+            report_published=self.on_publish is not None or self._has_own_on_publish,
             event_driven=self.on_socket_register_write is not None,
             on_message_is_method=type(self).on_message is not Callbacks.on_message,
+            own_mids=self._is_own("_mid_generate"),
         )
 
     on_log: Slot[CallbackOnLog] = _slot(

@@ -169,7 +169,7 @@ class Dialling(ClientState):
             )
         clean = self._clean_flag()
         has_password = self._username is not None and self._password is not None
-        if self._logger is not None or self.on_log is not None:
+        if self._is_logged():
             flags = (
                 int(self._username is not None),
                 int(has_password),
@@ -181,11 +181,6 @@ class Dialling(ClientState):
             )
             line, args = connect_line(flags, self._client_id, self._connect_properties, self._v5)
             self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
-        self._engine.configure(
-            version=int(self._protocol),
-            max_inflight=self._max_inflight_messages,
-            max_queued=self._max_queued_messages,
-        )
         self._engine.connect(
             sock._hand_over(),
             unix=self._transport == "unix",

@@ -18,6 +18,7 @@ from ..enums import (
 )
 from ..packettypes import PacketTypes
 from ..properties import Properties
+from ..reasoncodes import ReasonCode
 from .codes import (
     ConnectFlags,
     ConnectFlagsDict,
@@ -197,11 +198,21 @@ class Events(Dialling):
     def _handle_published(
         self, mid: int, packet_type: int, code: int, packed: bytes | None
     ) -> None:
-        if self._version1:
+        if self._version1 and not self._has_own_on_publish:
             self._call("on_publish", mid)
         else:
             reason = reason_code(packet_type, code)
-            self._call("on_publish", mid, reason, unpack(packet_type, packed))
+            self._do_on_publish(mid, reason, unpack(packet_type, packed))
+
+    def _do_on_publish(
+        self, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> MQTTErrorCode:
+        """Calls ``on_publish``; programs wrap it."""
+        if self._version1:
+            self._call("on_publish", mid)
+        else:
+            self._call("on_publish", mid, reason_code, properties)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _callbacks_for(self, topic: str) -> tuple[Any, ...]:
         return tuple(self._on_message_filtered.iter_match(topic))

@@ -11,7 +11,9 @@ import socket
 import time
 from typing import Any
 
+from ..enums import _ConnectionState
 from . import types
+from .codes import _base62
 from .options import encode_payload
 from .types import *  # noqa: F403
 
@@ -57,12 +59,23 @@ def _force_bytes(s: str | bytes | bytearray) -> bytes | bytearray:
     return s.encode("utf-8") if isinstance(s, str) else s
 
 
-#: What is defined here.
+base62 = _base62
+mqtt_cs_new = _ConnectionState.MQTT_CS_NEW
+mqtt_cs_connected = _ConnectionState.MQTT_CS_CONNECTED
+mqtt_cs_disconnecting = _ConnectionState.MQTT_CS_DISCONNECTING
+mqtt_cs_connect_async = _ConnectionState.MQTT_CS_CONNECT_ASYNC
+
+#: What is defined here; the names without a capital or an underscore in front are of paho-mqtt 1.x.
 OWN = (
     "EAGAIN",
     "_encode_payload",
     "_force_bytes",
     "_socketpair_compat",
+    "base62",
+    "mqtt_cs_connect_async",
+    "mqtt_cs_connected",
+    "mqtt_cs_disconnecting",
+    "mqtt_cs_new",
     "sockpair_data",
     "time_func",
 )

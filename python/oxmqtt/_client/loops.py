@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
 from .events import Events
+from .older_calls import drops
 
 if TYPE_CHECKING:
     from .sockets import ConnectionSocket
@@ -48,6 +49,7 @@ class Loops(Events):
         """Waits for events, an interruption, or the time-out in seconds."""
         _wait_readable(self._engine.descriptor(), timeout)
 
+    @drops("max_packets", 1)
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
         """Waits up to ``timeout`` seconds for events and calls their callbacks.
 
@@ -77,6 +79,7 @@ class Loops(Events):
         """
         return _NO_CONN if self._sock is None else self._drain()
 
+    @drops("max_packets", 0)
     def loop_write(self) -> MQTTErrorCode:
         """Has nothing to do: the engine writes by itself."""
         return _NO_CONN if self._sock is None else _SUCCESS
@@ -102,6 +105,7 @@ class Loops(Events):
             _ConnectionState.MQTT_CS_DISCONNECTED,
         )
 
+    @drops("max_packets", 1, before_a_bool=True)
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False
     ) -> MQTTErrorCode:
@@ -258,6 +262,7 @@ class Loops(Events):
         self._thread.start()
         return _SUCCESS
 
+    @drops("force", 0)
     def loop_stop(self) -> MQTTErrorCode:
         """Ends the thread of :meth:`loop_start`; the connection stays as it is.
 

@@ -148,7 +148,6 @@ class Options(ClientState):
         if self._connection_closed() and value < 0:
             raise ValueError("Invalid inflight.")
         self._change("max_inflight_messages", value)
-        self._engine.configure(max_inflight=value)
 
     @property
     def max_queued_messages(self) -> int:
@@ -163,7 +162,6 @@ class Options(ClientState):
         if self._connection_closed() and value < 0:
             raise ValueError("Invalid queue size.")
         self._change("max_queued_messages", value)
-        self._engine.configure(max_queued=value)
 
     def max_inflight_messages_set(self, inflight: int) -> None:
         """Sets :attr:`max_inflight_messages`."""
@@ -182,7 +180,6 @@ class Options(ClientState):
     def manual_ack_set(self, on: bool) -> None:
         """Leaves the acknowledgement of QoS 1 and 2 messages to :meth:`ack`, or not."""
         self._manual_ack = on
-        self._engine.configure(manual_ack=bool(on))
 
     def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
         """Bounds of the wait before a reconnect, in seconds; it doubles with each failure."""
@@ -253,7 +250,6 @@ class Options(ClientState):
     @logger.setter
     def logger(self, value: logging.Logger | None) -> None:
         self._logger = value
-        self._observe_callbacks()
 
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
         """Logs to ``logger``, else to the one set before, else to ``oxmqtt.client``."""

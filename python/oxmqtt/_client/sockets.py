@@ -111,3 +111,25 @@ class ConnectionSocket(socket.socket):
     def pending(self) -> int:
         """Events that wait for ``loop_read()``."""
         return self._engine.waiting_events
+
+
+class WakerEnd:
+    """Either end of what wakes a loop, where paho has a pair of sockets."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def fileno(self) -> int:
+        return self._engine.descriptor()
+
+    def send(self, data: bytes) -> int:
+        """Wakes the loop."""
+        self._engine.interrupt()
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Has nothing to take: a loop call makes the descriptor quiet again."""
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def close(self) -> None:
+        """Has no effect: the descriptor is given back when connection and loop have ended."""

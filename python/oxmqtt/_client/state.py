@@ -12,7 +12,6 @@ from ..enums import (
     PahoClientMode,
     _ConnectionState,
 )
-from ..matcher import MQTTMatcher
 from .log import LOGGING_LEVEL
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import threading
     from typing import Literal
 
+    from ..matcher import MQTTMatcher
     from ..properties import Properties
     from .sockets import ConnectionSocket
     from .types import CleanStartOption
@@ -28,83 +28,63 @@ if TYPE_CHECKING:
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
 
-class TopicCallbacks(MQTTMatcher):
-    """Callbacks per topic filter; a change reaches the engine's topic cache at once."""
-
-    def __init__(self, client: ClientState) -> None:
-        super().__init__()
-        self._forget_topics = client._engine.forget_topics
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
-        self._forget_topics()
-
-    def __delitem__(self, key: str) -> None:
-        super().__delitem__(key)
-        self._forget_topics()
-
-
 class ClientState(ClientBase):
-    """What the constructor sets up. Names with one underscore are paho's; programs reach for them."""
+    """What a client knows, with its defaults. Names with one underscore are paho's; programs reach
+    for them.
+    """
 
-    def _init_state(
-        self,
-        callback_api_version: CallbackAPIVersion,
-        client_id: bytes,
-        userdata: Any,
-        protocol: MQTTProtocolVersion,
-        transport: Literal["tcp", "websockets", "unix"],
-        reconnect_on_failure: bool,
-        manual_ack: bool,
-    ) -> None:
-        self._callback_api_version = callback_api_version
-        self._client_id = client_id
-        self._userdata = userdata
-        self._protocol = protocol
-        self._transport = transport
-        self._reconnect_on_failure = reconnect_on_failure
-        self._manual_ack = manual_ack
+    _callback_api_version = CallbackAPIVersion.VERSION1
+    _client_id = b""
+    _protocol = MQTTProtocolVersion.MQTTv311
+    _transport: Literal["tcp", "websockets", "unix"] = "tcp"
+    _reconnect_on_failure = True
+    _manual_ack = False
 
-        self._host = ""
-        self._port = 1883
-        self._keepalive = 60
-        self._bind_address = ""
-        self._bind_port = 0
-        self._connect_timeout = 5.0
-        self._clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY
-        self._mqttv5_first_connect = True
-        self._connect_properties: Properties | None = None
-        self._client_mode = PahoClientMode.MQTT_CLIENT
-        self._ssl = False
-        self._ssl_context: ssl.SSLContext | None = None
+    _host = ""
+    _port = 1883
+    _keepalive = 60
+    _bind_address = ""
+    _bind_port = 0
+    _connect_timeout = 5.0
+    _clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY
+    _mqttv5_first_connect = True
+    _connect_properties: Properties | None = None
+    _client_mode = PahoClientMode.MQTT_CLIENT
+    _ssl = False
+    _ssl_context: ssl.SSLContext | None = None
 
-        self._username: bytes | None = None
-        self._password: bytes | None = None
-        self._will = False
-        self._will_topic = b""
-        self._will_payload: bytes | bytearray = b""
-        self._will_qos = 0
-        self._will_retain = False
-        self._will_properties: Properties | None = None
+    _username: bytes | None = None
+    _password: bytes | None = None
+    _will = False
+    _will_topic = b""
+    _will_payload: bytes | bytearray = b""
+    _will_qos = 0
+    _will_retain = False
+    _will_properties: Properties | None = None
 
-        self._max_inflight_messages = 20
-        self._max_queued_messages = 0
-        self._reconnect_min_delay: float = 1
-        self._reconnect_max_delay: float = 120
-        self._reconnect_delay: float | None = None
+    _max_inflight_messages = 20
+    _max_queued_messages = 0
+    _reconnect_min_delay: float = 1
+    _reconnect_max_delay: float = 120
+    _reconnect_delay: float | None = None
 
-        self._state = _ConnectionState.MQTT_CS_NEW
-        #: A thread is in ``reconnect()``.
-        self._dialling = False
-        #: When CONNACK came, by ``time.monotonic()``; 0 before.
-        self._connected_at = 0.0
-        self._sock: ConnectionSocket | None = None
-        self._thread: threading.Thread | None = None
-        self._thread_terminate = False
-        #: Callback exceptions are logged and go no further.
-        self.suppress_exceptions = False
-        self._logger: logging.Logger | None = None
-        self._on_message_filtered = TopicCallbacks(self)
+    _state = _ConnectionState.MQTT_CS_NEW
+    #: A thread is in ``reconnect()``.
+    _dialling = False
+    #: When CONNACK came, by ``time.monotonic()``; 0 before.
+    _connected_at = 0.0
+    _sock: ConnectionSocket | None = None
+    _thread: threading.Thread | None = None
+    _thread_terminate = False
+    #: Callback exceptions are logged and go no further.
+    suppress_exceptions = False
+    _logger: logging.Logger | None = None
+
+    def _forget_options(self) -> None:
+        """Back to the defaults, for ``reinitialise()``."""
+        own = vars(self)
+        for name in own.keys() & vars(ClientState).keys():
+            del own[name]
 
     def _connection_closed(self) -> bool:
         """Whether options may change now."""
@@ -132,8 +112,24 @@ class ClientState(ClientBase):
     if TYPE_CHECKING:
         #: MQTT 3.x only; set by the constructor.
         _clean_session: bool
+        _on_message_filtered: MQTTMatcher
+
+        #: The program has its own ``_do_on_publish``.
+        _has_own_on_publish: bool
 
         def _observe_callbacks(self) -> None: ...
+
+        def _is_logged(self) -> bool: ...
+
+        def _is_own(self, method: str) -> bool: ...
+
+        def _sock_close(self) -> None: ...
+
+        def _release_descriptor(self) -> None: ...
+
+        def _mid_generate(self) -> int: ...
+
+        def _take_own_mid(self) -> None: ...
 
         def _call(self, name: str, *args: Any) -> None: ...
 

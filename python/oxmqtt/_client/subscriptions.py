@@ -69,6 +69,8 @@ class Subscriptions(ClientState):
             )
             for topic_filter, chosen in filters
         ]
+        if self._is_own("_mid_generate"):
+            self._take_own_mid()
         rc, mid = self._engine.subscribe(packed, properties if self._v5 else None)
         if mid is not None:
             topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
@@ -145,6 +147,8 @@ class Subscriptions(ClientState):
             filters.append(_text(name))
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+        if self._is_own("_mid_generate"):
+            self._take_own_mid()
         rc, mid = self._engine.unsubscribe(filters, properties if self._v5 else None)
         if mid is not None:
             encoded = [name.encode("utf-8") for name in filters]

@@ -1,0 +1,199 @@
+"""The private names of paho's client that programs reach into, each with who does.
+
+Everything here acts on the engine; nothing in oxmqtt itself needs it. Private names that oxmqtt's own
+code uses the way paho does (``_sock``, ``_loop``, ``_create_socket``, ``_thread``, ...) are where
+that code is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import NAMES as _CALLBACKS
+from .sockets import WakerEnd
+from .state import ClientState
+
+if TYPE_CHECKING:
+    from .._native import Engine, MQTTMessage
+
+#: paho's locks. Home Assistant replaces them, ThingsBoard and tests hold them around other private
+#: names. The engine has its own lock, so these guard nothing.
+_MUTEXES = frozenset(
+    {
+        "_callback_mutex",
+        "_in_callback_mutex",
+        "_in_message_mutex",
+        "_mid_generate_mutex",
+        "_msgtime_mutex",
+        "_out_message_mutex",
+        "_reconnect_delay_mutex",
+    }
+)
+
+
+def _observe(client: ClientState) -> None:
+    client._observe_callbacks()
+
+
+#: Attributes whose change has to reach the engine at once: Flask-MQTT and asyncio-paho write options
+#: this way, ThingsBoard the limits, tests the callback slots and the methods.
+_EFFECTS: dict[str, Callable[[Any], None]] = {
+    "_protocol": lambda client: client._engine.configure(version=int(client._protocol)),
+    "_manual_ack": lambda client: client._engine.configure(manual_ack=bool(client._manual_ack)),
+    "_max_inflight_messages": lambda client: client._engine.configure(
+        max_inflight=client._max_inflight_messages
+    ),
+    "_max_queued_messages": lambda client: client._engine.configure(
+        max_queued=client._max_queued_messages
+    ),
+    **dict.fromkeys(
+        (
+            "_logger",
+            "_easy_log",
+            "_do_on_publish",
+            "_mid_generate",
+            *("_" + name for name in _CALLBACKS),
+        ),
+        _observe,
+    ),
+}
+
+
+class Messages(Mapping[int, "MQTTMessage"]):
+    """Messages by packet identifier, as they are at the moment of each look.
+
+    Scripts wait until it is empty, count it, or list it before they exit.
+    """
+
+    def __init__(self, messages: Callable[[], list[MQTTMessage]]) -> None:
+        self._messages = messages
+
+    def _now(self) -> dict[int, MQTTMessage]:
+        return {message.mid: message for message in self._messages()}
+
+    def __getitem__(self, mid: int) -> MQTTMessage:
+        return self._now()[mid]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._messages())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._now()!r})"
+
+
+class OutMessages(Messages):
+    """The QoS 1 and 2 messages on their way out; ThingsBoard's client clears them."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.unfinished_messages)
+        self._engine = engine
+
+    def __len__(self) -> int:
+        return self._engine.unfinished
+
+    def clear(self) -> None:
+        """Takes them all back, as ``drop_out_messages()`` does."""
+        self._engine.drop_unfinished()
+
+
+class InMessages(Messages):
+    """The QoS 2 messages that arrived and that the broker has not released."""
+
+    def clear(self) -> None:
+        """Has no effect: forgetting one would deliver it twice."""
+
+
+class OutPackets(Sequence[bytes]):
+    """The QoS 0 messages that the transport has not taken, other packets counted as one.
+
+    Programs watch the length for back-pressure.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __len__(self) -> int:
+        return self._engine.unsent_packets
+
+    def __getitem__(self, index: Any) -> Any:
+        raise IndexError("the packets are inside the engine")
+
+    def clear(self) -> None:
+        """Has no effect: what was encoded for a connection ends with it."""
+
+
+class Internals(ClientState):
+    """What subclasses override and programs read, beside paho's documented API."""
+
+    if not TYPE_CHECKING:  # to a type checker, every name would exist
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            effect = _EFFECTS.get(name)
+            if effect is not None:
+                effect(self)
+
+        def __delattr__(self, name):
+            super().__delattr__(name)
+            effect = _EFFECTS.get(name)
+            if effect is not None:
+                effect(self)
+
+        def __getattr__(self, name):
+            if name not in _MUTEXES:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            mutex = self.__dict__[name] = threading.RLock()
+            return mutex
+
+    @property
+    def _out_messages(self) -> OutMessages:
+        return OutMessages(self._engine)
+
+    @property
+    def _in_messages(self) -> InMessages:
+        return InMessages(self._engine.held_messages)
+
+    @property
+    def _out_packet(self) -> OutPackets:
+        return OutPackets(self._engine)
+
+    @property
+    def _inflight_messages(self) -> int:
+        return self._engine.in_flight
+
+    @property
+    def _last_mid(self) -> int:
+        return self._engine.last_packet_id
+
+    @_last_mid.setter
+    def _last_mid(self, mid: int) -> None:
+        self._engine.continue_after(mid)
+
+    @property
+    def _sockpairR(self) -> WakerEnd:
+        """Readable while callbacks wait: gevent programs and locust wait on it."""
+        return WakerEnd(self._engine)
+
+    @property
+    def _sockpairW(self) -> WakerEnd:
+        """A byte written to it wakes the loop."""
+        return WakerEnd(self._engine)
+
+    def _mid_generate(self) -> int:
+        """The next packet identifier; tests replace it, programs override it."""
+        return self._engine.next_packet_id()
+
+    def _take_own_mid(self) -> None:
+        """Lets the packet that follows have the identifier of an overridden ``_mid_generate``."""
+        self._engine.continue_after(self._mid_generate() - 1)
+
+    def _reset_sockets(self, sockpair_only: bool = False) -> None:
+        """Gives all descriptors back; programs call it after ``loop_stop()``."""
+        if not sockpair_only:
+            self._sock_close()
+        self._release_descriptor()

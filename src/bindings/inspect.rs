@@ -1,0 +1,92 @@
+//! A client's unfinished messages as Python sees them: copies of what the session holds.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::codec::Version;
+use crate::session::{Progress, Ticket};
+
+use super::errors::ErrorCode;
+use super::message::MQTTMessage;
+use super::message_info::{MQTTMessageInfo, Tracking};
+use super::shared::Shared;
+
+/// An outgoing message, taken out of the session's lock.
+pub(super) struct Copied {
+    ticket: Arc<Ticket>,
+    packet: Bytes,
+    state: u8,
+}
+
+/// The unfinished outgoing messages, oldest first.
+pub(super) fn unfinished(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<Vec<Py<MQTTMessage>>> {
+    let (copied, version) = shared.core.with_session(|session| {
+        let copied = session.unfinished_messages().map(|(ticket, packet, progress)| Copied {
+            ticket: Arc::clone(ticket),
+            packet: Bytes::copy_from_slice(packet),
+            state: state(progress),
+        });
+        (copied.collect(), session.config().version)
+    });
+    to_messages(py, shared, version, copied)
+}
+
+/// The same, taken out of the session for good.
+pub(super) fn drop_unfinished(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+) -> PyResult<Vec<Py<MQTTMessage>>> {
+    let (dropped, version) = shared.core.with_session(|session| {
+        let states: Vec<u8> =
+            session.unfinished_messages().map(|(_, _, progress)| state(progress)).collect();
+        let dropped = session.drop_unfinished().into_iter().zip(states);
+        let copied = dropped.map(|((ticket, packet), state)| Copied { ticket, packet, state });
+        (copied.collect(), session.config().version)
+    });
+    to_messages(py, shared, version, dropped)
+}
+
+/// The QoS 2 messages that arrived and are not released, in no particular order.
+pub(super) fn held(py: Python<'_>, shared: &Shared) -> PyResult<Vec<Py<MQTTMessage>>> {
+    let (held, version): (Vec<_>, _) = shared.core.with_session(|session| {
+        (session.held_messages().cloned().collect(), session.config().version)
+    });
+    let to_message = |message: crate::session::Message| {
+        let topic = String::from_utf8_lossy(message.topic_bytes());
+        let topic = pyo3::types::PyString::new(py, &topic).unbind();
+        Py::new(py, MQTTMessage::received(py, topic, &message.publish, version, 0.0))
+    };
+    held.into_iter().map(to_message).collect()
+}
+
+/// paho's `MessageState`.
+const fn state(progress: Progress) -> u8 {
+    match progress {
+        Progress::AwaitsPubAck => 2,
+        Progress::AwaitsPubRec => 3,
+        Progress::AwaitsPubComp => 7,
+        Progress::Queued => 9,
+    }
+}
+
+fn to_messages(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    version: Version,
+    copied: Vec<Copied>,
+) -> PyResult<Vec<Py<MQTTMessage>>> {
+    let states = py.import(intern!(py, "oxmqtt.enums"))?.getattr(intern!(py, "MessageState"))?;
+    let to_message = |Copied { ticket, packet, state }: Copied| {
+        let packet_id = ticket.packet_id();
+        let message = Bound::new(py, MQTTMessage::from_packet(py, version, packet_id, &packet)?)?;
+        let tracking = Tracking::Ticket { shared: Arc::clone(shared), ticket };
+        let info = MQTTMessageInfo::tracked(packet_id, ErrorCode::Success, tracking);
+        message.setattr(intern!(py, "info"), Bound::new(py, info)?)?;
+        message.setattr(intern!(py, "state"), states.call1((state,))?)?;
+        Ok(message.unbind())
+    };
+    copied.into_iter().map(to_message).collect()
+}
