@@ -31,6 +31,7 @@ from ._client.older_calls import without_api_version as _without_api_version
 from ._client.options import Options as _Options
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
+from ._client.tls import Tls as _Tls
 from ._client.transports import Transports as _Transports
 from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
 from .enums import (
@@ -92,7 +93,9 @@ class WebsocketConnectionError(ConnectionError):
     """The WebSocket handshake failed."""
 
 
-class Client(_Internals, _Callbacks, _Options, _Subscriptions, _Transports, _Loops, _OlderCalls):
+class Client(
+    _Internals, _Callbacks, _Options, _Subscriptions, _Tls, _Transports, _Loops, _OlderCalls
+):
     """A connection to an MQTT broker, with paho's methods and callbacks.
 
     :param callback_api_version: which arguments callbacks get; ``VERSION2`` is the one to use.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from types import ModuleType
 from typing import Any, Callable
 
@@ -285,6 +286,19 @@ CALLS += [
     ("tls_insecure_set before tls_set", lambda m, c: c.tls_insecure_set(True)),
     ("tls_set unknown file", lambda m, c: c.tls_set("/nonexistent/ca.crt")),
     ("tls_set_context twice", lambda m, c: (c.tls_set_context(), c.tls_set_context())),
+    ("tls_set twice", lambda m, c: (c.tls_set(), c.tls_set())),
+    ("tls_set after tls_set_context", lambda m, c: (c.tls_set_context(), c.tls_set())),
+    ("tls_set unknown certfile", lambda m, c: c.tls_set(certfile="/nonexistent/me.crt")),
+    ("tls_set not a certificate", lambda m, c: c.tls_set(__file__)),
+    ("tls_set not a client certificate", lambda m, c: c.tls_set(certfile=__file__)),
+    ("tls_set keyfile only", lambda m, c: c.tls_set(keyfile="/nonexistent/me.key")),
+    ("tls_set bad ciphers", lambda m, c: c.tls_set(ciphers="NO-SUCH-CIPHER")),
+    ("tls_set bad version", lambda m, c: c.tls_set(tls_version=99)),
+    ("tls_set bad cert_reqs", lambda m, c: c.tls_set(cert_reqs=17)),
+    ("tls_set bad ALPN", lambda m, c: c.tls_set(alpn_protocols=[""])),
+    ("tls_set number", lambda m, c: c.tls_set(5)),
+    ("tls_set", lambda m, c: (c.tls_set(), c._ssl, c._tls_insecure)),
+    ("tls_set without checks", lambda m, c: (c.tls_set(cert_reqs=ssl.CERT_NONE), c._tls_insecure)),
     (
         "drop_out_messages",
         lambda m, c: (

@@ -61,9 +61,6 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
 #: Calls whose method another issue brings; they fail here until then, and say so when they no longer do.
 LATER = {
     "connect_srv without domain": "connect_srv()",
-    "tls_insecure_set before tls_set": "TLS",
-    "tls_set unknown file": "TLS",
-    "tls_set_context twice": "TLS",
 }
 
 

@@ -36,6 +36,7 @@ NOT_YET = "not yet, with WebSocket; stands in docs/compatibility.md"
 PAYLOAD_FORMAT = "153 may stand in CONNACK, because of the will (OASIS MQTT 5.0, table 3-1)"
 
 # "module.name" or "module.Class.member" -> why oxmqtt differs
+SERVER_HOSTNAME = "takes server_hostname, by keyword only"
 DIFFERENCES = {
     "properties.struct": NOT_INTERFACE,
     "reasoncodes.functools": NOT_INTERFACE,
@@ -50,6 +51,8 @@ DIFFERENCES = {
     "client._": "keeps paho's linter quiet about ReasonCodes, which is there under its own name",
     "client._packet": "private, and packets are decoded in Rust",
     "client._WebsocketWrapper": NOT_YET,
+    "client.Client.tls_set": SERVER_HOSTNAME,
+    "client.Client.tls_set_context": SERVER_HOSTNAME,
     "publish.Properties": NOT_INTERFACE,
     "publish.ReasonCode": NOT_INTERFACE,
     "reasoncodes.ReasonCode.names": PAYLOAD_FORMAT,

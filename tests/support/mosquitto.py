@@ -42,11 +42,14 @@ class Mosquitto:
         persistence: bool = False,
         unix_path: str | None = None,
         extra: tuple[str, ...] = (),
+        listener: tuple[str, ...] = (),
     ) -> None:
         self.directory = Path(directory)
         self.persistence = persistence
         self.unix_path = unix_path
         self.extra = extra
+        #: Options of the TCP listener: certificates, protocol.
+        self.listener = listener
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -135,7 +138,7 @@ class Mosquitto:
             lines.append("user root")  # else it changes user and cannot write here
         if self.persistence:
             lines.append(f"persistence_location {self.directory}/")
-        lines += [*self.extra, f"listener {port} {self.host}"]
+        lines += [*self.extra, f"listener {port} {self.host}", *self.listener]
         if self.unix_path:
             lines.append(f"listener 0 {self.unix_path}")
         return "\n".join(lines) + "\n"

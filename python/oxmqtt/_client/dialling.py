@@ -6,7 +6,8 @@ Python dials, so each exception is exactly Python's; the connected socket then g
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, cast
 
 from ..enums import (
     LogLevel,
@@ -18,11 +19,13 @@ from ..properties import Properties
 from ..reasoncodes import ReasonCode
 from .codes import _base62
 from .log import connect_line
-from .sockets import ConnectionSocket
+from .sockets import ConnectionSocket, TlsConnectionSocket
 from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
 from .transports import require_transport
 
 if TYPE_CHECKING:
+    import ssl
+
     from .types import CleanStartOption
 
 
@@ -129,7 +132,7 @@ class Dialling(ClientState):
             self._state = _ConnectionState.MQTT_CS_CONNECTING
             self._sock_close()
             self._call("on_pre_connect")
-            sock = ConnectionSocket(self._create_socket(), self._engine)
+            sock = self._wrap(self._create_socket())
             self._sock = sock
             self._call("on_socket_open", sock)
             self._send_connect(sock)
@@ -139,8 +142,26 @@ class Dialling(ClientState):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _create_socket(self) -> socket.socket:
-        """Dials; the connected socket."""
+        """Dials, and makes TLS of it where that is set; the connected socket."""
         require_transport(self._transport)
+        until = time.monotonic() + self._connect_timeout
+        dialled = self._create_socket_connection()
+        if not self._ssl:
+            return dialled
+        try:
+            dialled.settimeout(max(until - time.monotonic(), 0.001))
+            return self._ssl_wrap_socket(dialled)
+        except BaseException:
+            dialled.close()
+            raise
+
+    def _wrap(self, connected: socket.socket) -> ConnectionSocket:
+        """What programs get to see of the connection."""
+        if hasattr(connected, "do_handshake"):  # without loading ssl
+            return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)
+        return ConnectionSocket(connected, self._engine)
+
+    def _create_socket_connection(self) -> socket.socket:
         if self._transport == "unix":
             dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -181,9 +202,10 @@ class Dialling(ClientState):
             )
             line, args = connect_line(flags, self._client_id, self._connect_properties, self._v5)
             self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+        descriptor, unix = sock._hand_over()
         self._engine.connect(
-            sock._hand_over(),
-            unix=self._transport == "unix",
+            descriptor,
+            unix=unix,
             client_id=self._client_id,
             clean_start=clean,
             keep_alive=self._keepalive,

@@ -129,6 +129,9 @@ class Events(Dialling):
             rc = MQTTErrorCode.MQTT_ERR_PROTOCOL
         if kind == "protocol":
             self._easy_log(_DEBUG, "Received malformed packet: %s", text)
+        error = None if self._sock is None else self._sock._error()
+        if error is not None:
+            self._easy_log(LogLevel.MQTT_LOG_ERR, "failed to receive on socket: %s", error)
         if kind == "requested" or self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
             sock = self._sock
             try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from ..enums import _ConnectionState
@@ -45,7 +46,17 @@ def _leave() -> None:
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     _interrupt([thread for thread in threads if thread.is_alive()])
+    until = time.monotonic() + _EXIT_FLUSH
     _native.flush_all(_EXIT_FLUSH)
+    tls = _tls()
+    if tls is not None:
+        tls.pump.flush(until)
+        tls.pump.stop()
+
+
+def _tls() -> Any:
+    """The module of the TLS connections, if there ever was one."""
+    return sys.modules.get(f"{__package__}.pump")
 
 
 def _interrupt(threads: list[threading.Thread]) -> None:
@@ -62,9 +73,26 @@ def _interrupt(threads: list[threading.Thread]) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
+def _before_fork() -> None:
+    tls = _tls()
+    if tls is not None:
+        tls.before_fork()
+    _native.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    _native.after_fork_in_parent()
+    tls = _tls()
+    if tls is not None:
+        tls.after_fork_in_parent()
+
+
 def _after_fork_in_child() -> None:
     """The child's clients are disconnected; the connections are the parent's."""
     _native.after_fork_in_child()
+    tls = _tls()
+    if tls is not None:
+        tls.after_fork_in_child()
     for client in list(_clients):
         sock, client._sock = client._sock, None
         if sock is not None:
@@ -76,7 +104,7 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_native.before_fork,
-        after_in_parent=_native.after_fork_in_parent,
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )

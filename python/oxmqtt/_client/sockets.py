@@ -5,10 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
+    import ssl
+
     from .._native import Engine
+    from .pump import Stream
+
+T = TypeVar("T")
+
+
+def is_unix(sock: socket.socket) -> bool:
+    return sock.family is getattr(socket, "AF_UNIX", None)
+
+
+def _closed() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class ConnectionSocket(socket.socket):
@@ -45,12 +58,16 @@ class ConnectionSocket(socket.socket):
     def fileno(self) -> int:
         return self._descriptor
 
-    def _hand_over(self) -> int:
-        """Gives the connected socket's descriptor away, to the engine."""
+    def _hand_over(self) -> tuple[int, bool]:
+        """Gives the engine the descriptor of its socket, and says whether that is a unix socket."""
         connected, self._connected = self._connected, None
         if connected is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return connected.detach()
+            raise _closed()
+        return connected.detach(), is_unix(connected)
+
+    def _error(self) -> Exception | None:
+        """Why the connection broke, where the engine cannot know."""
+        return None
 
     def _release(self) -> None:
         """The connection is over, or never came to be."""
@@ -65,7 +82,7 @@ class ConnectionSocket(socket.socket):
             return self._connected.dup()
         descriptor = self._engine.duplicate_socket()
         if descriptor is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise _closed()
         return socket.socket(fileno=descriptor)
 
     def setsockopt(self, *args: Any) -> None:
@@ -133,3 +150,91 @@ class WakerEnd:
 
     def close(self) -> None:
         """Has no effect: the descriptor is given back when connection and loop have ended."""
+
+
+class TlsConnectionSocket(ConnectionSocket):
+    """The same for TLS, with what programs ask an ``ssl.SSLSocket`` for."""
+
+    _connected: ssl.SSLSocket | None
+
+    def __init__(self, connected: ssl.SSLSocket, engine: Engine) -> None:
+        super().__init__(connected, engine)
+        self._tls = connected
+        self._stream: Stream | None = None
+
+    def _hand_over(self) -> tuple[int, bool]:
+        if self._connected is None:
+            raise _closed()
+        from . import pump
+
+        self._connected = None
+        if not is_unix(self._tls):
+            self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream, engine_end = pump.pump.connect(self._tls)
+        return engine_end.detach(), is_unix(engine_end)
+
+    def _error(self) -> Exception | None:
+        return None if self._stream is None else self._stream.error
+
+    def _release(self) -> None:
+        super()._release()
+        if self._stream is not None:
+            from . import pump
+
+            pump.pump.release(self._stream)
+
+    def _ask(self, question: Callable[[ssl.SSLSocket], T]) -> T:
+        """The pump must not use the connection meanwhile."""
+        from . import pump
+
+        with pump.pump.lock:
+            return question(self._tls)
+
+    def _connection(self) -> socket.socket:
+        """A duplicate of the socket below TLS."""
+        return socket.socket(fileno=self._ask(lambda tls: os.dup(tls.fileno())))
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._tls.context
+
+    @property
+    def server_hostname(self) -> str | None:
+        return self._tls.server_hostname
+
+    @property
+    def server_side(self) -> bool:
+        return False
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        return self._ask(lambda tls: tls.session)
+
+    @property
+    def session_reused(self) -> bool | None:
+        return self._ask(lambda tls: tls.session_reused)
+
+    @overload
+    def getpeercert(self, binary_form: Literal[False] = False) -> dict[str, Any] | None: ...
+    @overload
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None: ...
+    def getpeercert(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
+        return self._ask(lambda tls: tls.getpeercert(binary_form))
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        return self._ask(lambda tls: tls.cipher())
+
+    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
+        return self._ask(lambda tls: tls.shared_ciphers())
+
+    def version(self) -> str | None:
+        return self._ask(lambda tls: tls.version())
+
+    def compression(self) -> str | None:
+        return self._ask(lambda tls: tls.compression())
+
+    def selected_alpn_protocol(self) -> str | None:
+        return self._ask(lambda tls: tls.selected_alpn_protocol())
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        return self._ask(lambda tls: tls.get_channel_binding(cb_type))

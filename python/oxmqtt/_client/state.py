@@ -16,6 +16,7 @@ from .log import LOGGING_LEVEL
 
 if TYPE_CHECKING:
     import logging
+    import socket
     import ssl
     import threading
     from typing import Literal
@@ -52,6 +53,8 @@ class ClientState(ClientBase):
     _client_mode = PahoClientMode.MQTT_CLIENT
     _ssl = False
     _ssl_context: ssl.SSLContext | None = None
+    _tls_insecure = False
+    _server_hostname: str | None = None
 
     _username: bytes | None = None
     _password: bytes | None = None
@@ -134,6 +137,8 @@ class ClientState(ClientBase):
         def _call(self, name: str, *args: Any) -> None: ...
 
         def _dispatch_without_loop(self) -> None: ...
+
+        def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> socket.socket: ...
 
         on_log: Any
         on_pre_connect: Any

@@ -1,4 +1,4 @@
-"""Ways to a broker that this version does not have: TLS, WebSocket, proxies, SRV records.
+"""Ways to a broker that this version does not have: WebSocket, proxies, SRV records.
 
 Their methods are here with paho's signatures, so that a program finds out at the call.
 """
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
 
 if TYPE_CHECKING:
-    import ssl
-
     from ..enums import MQTTErrorCode
     from ..properties import Properties
     from .types import CleanStartOption, WebSocketHeaders
@@ -30,37 +28,6 @@ def require_transport(transport: str) -> None:
 
 class Transports(ClientState):
     """What is not built yet."""
-
-    def tls_set(
-        self,
-        ca_certs: str | None = None,
-        certfile: str | None = None,
-        keyfile: str | None = None,
-        cert_reqs: ssl.VerifyMode | None = None,
-        tls_version: int | None = None,
-        ciphers: str | None = None,
-        keyfile_password: str | None = None,
-        alpn_protocols: list[str] | None = None,
-    ) -> None:
-        """Encrypts the connection by TLS with the given certificates.
-
-        :raises NotImplementedError: always: TLS is not in this version.
-        """
-        raise not_in_this_version("TLS")
-
-    def tls_set_context(self, context: ssl.SSLContext | None = None) -> None:
-        """Encrypts the connection by TLS with an ``ssl.SSLContext``.
-
-        :raises NotImplementedError: always: TLS is not in this version.
-        """
-        raise not_in_this_version("TLS")
-
-    def tls_insecure_set(self, value: bool) -> None:
-        """Accepts a server certificate with another host's name.
-
-        :raises NotImplementedError: always: TLS is not in this version.
-        """
-        raise not_in_this_version("TLS")
 
     def ws_set_options(self, path: str = "/mqtt", headers: WebSocketHeaders | None = None) -> None:
         """Sets path and headers of the WebSocket handshake.

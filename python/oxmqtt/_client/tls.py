@@ -1,0 +1,128 @@
+"""TLS: its options, and the handshake by Python's ``ssl`` on the thread that dials.
+
+After the handshake the connection goes to :mod:`.pump`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from ..enums import LogLevel
+from .pem import load_authorities, load_cert_chain
+from .state import ClientState
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class Tls(ClientState):
+    """The options must be set before the client connects."""
+
+    def tls_set(
+        self,
+        ca_certs: str | bytes | None = None,
+        certfile: str | bytes | None = None,
+        keyfile: str | bytes | None = None,
+        cert_reqs: ssl.VerifyMode | None = None,
+        tls_version: int | None = None,
+        ciphers: str | None = None,
+        keyfile_password: str | None = None,
+        alpn_protocols: list[str] | None = None,
+        *,
+        server_hostname: str | None = None,
+    ) -> None:
+        """Encrypts the connection by TLS 1.2 or later, and verifies the broker's certificate.
+
+        Certificates and keys are paths of PEM files, or PEM text itself.
+
+        :param ca_certs: the authorities to trust; the system's when left out.
+        :param certfile: the client's certificate, with ``keyfile`` unless it holds the key too.
+        :param cert_reqs: ``ssl.CERT_REQUIRED`` when left out; ``ssl.CERT_NONE`` verifies nothing.
+        :param tls_version: a protocol of the ``ssl`` module; negotiated when left out.
+        :param ciphers: cipher suites of TLS 1.2, as OpenSSL writes them.
+        :param alpn_protocols: protocols to offer (RFC 7301).
+        :param server_hostname: the name to ask for (SNI, RFC 6066) and to verify; the host's when
+            left out.
+        :raises ValueError: TLS is set already, or an argument is not valid.
+        :raises OSError: a file cannot be read; ``ssl.SSLError`` if it holds something else.
+        """
+        import ssl
+
+        if self._ssl_context is not None:
+            raise ValueError("SSL/TLS has already been configured.")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if tls_version is None else tls_version)
+        if tls_version is None and context.minimum_version < ssl.TLSVersion.TLSv1_2:
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if ciphers is not None:
+            context.set_ciphers(ciphers)
+        if certfile is not None:
+            load_cert_chain(context, certfile, keyfile, keyfile_password)
+        verifies = cert_reqs != ssl.CERT_NONE
+        if not verifies:
+            context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED if cert_reqs is None else cert_reqs
+        if ca_certs is None:
+            context.load_default_certs()
+        else:
+            load_authorities(context, ca_certs)
+        if alpn_protocols is not None:
+            context.set_alpn_protocols(alpn_protocols)
+        self.tls_set_context(context, server_hostname=server_hostname)
+        self.tls_insecure_set(not verifies)
+
+    def tls_set_context(
+        self, context: ssl.SSLContext | None = None, *, server_hostname: str | None = None
+    ) -> None:
+        """Encrypts the connection by TLS as an ``ssl.SSLContext`` says.
+
+        :param context: ``ssl.create_default_context()`` when left out.
+        :param server_hostname: as for :meth:`tls_set`.
+        :raises ValueError: TLS is set already.
+        """
+        if self._ssl_context is not None:
+            raise ValueError("SSL/TLS has already been configured.")
+        if context is None:
+            import ssl
+
+            context = ssl.create_default_context()
+        self._ssl = True
+        self._ssl_context = context
+        self._tls_insecure = not context.check_hostname
+        self._server_hostname = server_hostname
+
+    def tls_insecure_set(self, value: bool) -> None:
+        """Accepts a certificate that names another host, or not.
+
+        Anyone with any certificate of a trusted authority can then pose as the broker.
+
+        :raises ValueError: TLS is not set yet.
+        """
+        if self._ssl_context is None:
+            raise ValueError("Must configure SSL context before using tls_insecure_set.")
+        self._tls_insecure = value
+        self._ssl_context.check_hostname = not value
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """The handshake, within the socket's time-out; subclasses may do it their way."""
+        context = self._ssl_context
+        if context is None:
+            raise ValueError(
+                "Impossible condition. _ssl_context should never be None if _ssl is True"
+            )
+        if not self._tls_insecure and not context.check_hostname:
+            context.check_hostname = True  # a promise, whatever happened to the context
+        name = self._server_hostname or (None if self._transport == "unix" else self._host)
+        wrapped = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
+        try:
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        self._warn_of_insecure_tls()
+        return wrapped
+
+    def _warn_of_insecure_tls(self) -> None:
+        if self._tls_insecure:
+            line = "TLS without verification of the broker's name: anyone may pose as the broker"
+            self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
