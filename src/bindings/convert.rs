@@ -8,7 +8,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 
-use crate::codec::{PacketType, Properties, PropertyContext, QoS, put_variable};
+use crate::codec::{
+    EncodeError, PacketType, Properties, PropertyContext, PropertyId, QoS, put_variable,
+};
 
 use super::errors::encode_error;
 
@@ -19,6 +21,9 @@ const MAX_PAYLOAD: usize = 268_435_455;
 pub(super) fn check_topic(topic: &str) -> PyResult<()> {
     if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() {
         return Err(PyValueError::new_err("Publish topic cannot contain wildcards."));
+    }
+    if memchr::memchr(0, topic.as_bytes()).is_some() {
+        return Err(PyValueError::new_err("Publish topic cannot contain U+0000."));
     }
     if topic.len() > usize::from(u16::MAX) {
         return Err(PyValueError::new_err("Publish topic is too long."));
@@ -81,7 +86,13 @@ pub(super) fn extract_properties(
 }
 
 pub(super) fn extract_publish_properties(properties: &Bound<'_, PyAny>) -> PyResult<Properties> {
-    extract_properties(properties, PacketType::Publish)
+    let list = extract_properties(properties, PacketType::Publish)?;
+    if list.subscription_identifiers().next().is_some() {
+        // Only a server may send it [MQTT-3.3.4-6].
+        let error = EncodeError::PropertyNotAllowed(PropertyId::SubscriptionIdentifier);
+        return Err(encode_error(&error));
+    }
+    Ok(list)
 }
 
 fn without_length(packed: &[u8]) -> &[u8] {

@@ -130,6 +130,9 @@ impl Connect {
                 put_binary(body, &will.payload, "will payload")?;
             }
             if let Some(username) = &self.username {
+                if memchr::memchr(0, username).is_some() {
+                    return Err(EncodeError::NulCharacter("user name"));
+                }
                 put_binary(body, username, "user name")?;
             }
             if let Some(password) = &self.password {

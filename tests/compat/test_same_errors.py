@@ -16,6 +16,7 @@ from support.trace import normal
 from .error_calls import CALLS, CALLS_V5, Call
 
 V311, V5 = 4, 5
+_INVALID_FILTER = ("raises", "ValueError", "Invalid subscription filter.")
 _NATIVE = "publish() is native: the name of its class and the count without self are CPython's"
 
 #: name -> (outcome on oxmqtt, reason). Everything else must be equal.
@@ -31,6 +32,18 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
     "Client(VERSION2, protocol 9)": (
         ("raises", "ValueError", "unknown protocol version"),
         "paho keeps it, and says 3.1.1 with level 9",
+    ),
+    "publish topic 'a\\x00b'": (
+        ("raises", "ValueError", "Publish topic cannot contain U+0000."),
+        "MQTT-4.7.3-2; paho sends it",
+    ),
+    **{
+        f"unsubscribe {wrong}": (_INVALID_FILTER, "as in subscribe(); paho sends it")
+        for wrong in ("'a+'", "'#/x'", "'a/#/b'", "'+a'", "str of 65536")
+    },
+    "will_set topic 'a/#'": (
+        ("raises", "ValueError", "Will topic cannot contain wildcards."),
+        "MQTT-4.7.0-1; paho sends it, and the server refuses the CONNECT",
     ),
     "publish nothing": (
         (

@@ -133,7 +133,6 @@ prepared("will", ALL, lambda w, c: c.will_set("will/topic", "payload"))
 prepared("will_qos1", ALL, lambda w, c: c.will_set("will/topic", b"\x00", 1, True))
 prepared("will_qos2", ALL, lambda w, c: c.will_set("will/topic", 12.5, 2, False))
 prepared("will_empty", ALL, lambda w, c: c.will_set("will/topic", None, 0, True))
-prepared("will_wildcard", ALL, lambda w, c: c.will_set("will/#", "x"))
 prepared("will_cleared", ALL, lambda w, c: (c.will_set("will/topic", "x", 1), c.will_clear()))
 prepared(
     "will_and_password",

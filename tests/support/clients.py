@@ -91,6 +91,24 @@ class Watched:
             self.connects.wait_count(1)
         return self
 
+    def join(self, peer: Any, options: dict[str, Any] | None = None, **connack: Any) -> Any:
+        """Connect to a scripted peer that answers with this CONNACK; the peer's connection."""
+        before = len(self.connects)
+        self.client.connect(peer.host, peer.port, **(options or {}))
+        self.client.loop_start()
+        connection = peer.accept()
+        connection.accept_client(**connack)
+        self.connects.wait_count(before + 1)
+        return connection
+
+    def rejoin(self, peer: Any, **connack: Any) -> Any:
+        """The connection that the client makes anew by itself, accepted with this CONNACK."""
+        before = len(self.connects)
+        connection = peer.accept()
+        connection.accept_client(**connack)
+        self.connects.wait_count(before + 1)
+        return connection
+
     def subscribe(self, topic: str, qos: int = 0) -> None:
         """And wait for the SUBACK."""
         before = len(self.subscribed)

@@ -71,6 +71,18 @@ class PeerConnection:
         packet = self._read_raw(deadline)
         assert packet is None, f"expected the end, got {packet}"
 
+    def expect_refusal(self, *reasons: int) -> None:
+        """The client ends the connection: in MQTT 5 by a DISCONNECT with one of these reasons."""
+        if self.version == packets.V5:
+            packet = self.expect(packets.DISCONNECT)
+            assert packet.reason in reasons, f"reason 0x{packet.reason:02x} of {packet}"
+        self.expect_end()
+
+    def expect_alive(self) -> None:
+        """The client is connected and through with all it was sent: it answers a QoS 1 message."""
+        self.send(packets.publish(self.version, "alive", b"?", 1, 65535))
+        self.expect(packets.PUBACK, mid=65535)
+
     def read_to_end(self, seconds: float = PATIENCE) -> list[Packet]:
         """Everything the client sends until it closes; answers nothing."""
         deadline = Deadline(seconds)
@@ -221,6 +233,7 @@ class ScriptedPeer:
         except OSError:
             pass
         self._listener.close()
+        self._thread.join()
         self._drop_connections()
         if self._unix_path and os.path.exists(self._unix_path):
             os.unlink(self._unix_path)

@@ -204,7 +204,8 @@ class Options(ClientState):
 
         (OASIS MQTT 5.0, clause 3.1.2.5; the payload has at most 65,535 bytes.)
 
-        :raises ValueError: the topic is empty, the QoS not 0, 1 or 2, or the properties no Properties.
+        :raises ValueError: the topic is empty or has a wildcard, the QoS is not 0, 1 or 2, or the
+            properties are no Properties.
         :raises TypeError: the payload is of another type than :meth:`publish` takes.
         """
         if topic is None or len(topic) == 0:
@@ -213,9 +214,12 @@ class Options(ClientState):
             raise ValueError("Invalid QoS level.")
         if properties and not isinstance(properties, Properties):
             raise ValueError("The properties argument must be an instance of the Properties class.")
+        encoded_topic = topic.encode("utf-8")
+        if b"+" in encoded_topic or b"#" in encoded_topic:
+            raise ValueError("Will topic cannot contain wildcards.")
         self._will_payload = encode_payload(payload)
         self._will = True
-        self._will_topic = topic.encode("utf-8")
+        self._will_topic = encoded_topic
         self._will_qos = qos
         self._will_retain = retain
         self._will_properties = properties

@@ -9,16 +9,28 @@ from ..properties import Properties
 from ..subscribeoptions import SubscribeOptions
 from .state import ClientState
 
+_SHARE = "$share/"
 
-def _check_filter(topic_filter: str) -> None:
-    """Wildcards stand alone in their level, ``#`` only in the last; 1 to 65,535 bytes (clause 4.7)."""
+
+def _check_levels(topic_filter: str) -> None:
+    """Wildcards stand alone in their level, ``#`` only in the last; 1 to 65,535 bytes, no U+0000
+    (clause 4.7)."""
     levels = topic_filter.split("/")
     if (
         not 0 < len(topic_filter.encode("utf-8")) <= 65535
+        or "\0" in topic_filter
         or any(len(level) > 1 and ("+" in level or "#" in level) for level in levels)
         or "#" in levels[:-1]
     ):
         raise ValueError("Invalid subscription filter.")
+
+
+def _check_shared_filter(topic_filter: str) -> None:
+    """``$share/{ShareName}/{filter}`` has all three parts, the name no wildcard (clause 4.8.2)."""
+    if topic_filter.startswith(_SHARE):
+        share_name, _, rest = topic_filter[len(_SHARE) :].partition("/")
+        if not share_name or not rest or share_name in ("+", "#"):
+            raise ValueError("Invalid shared subscription filter.")
 
 
 def _check_qos(qos: Any) -> None:
@@ -58,8 +70,10 @@ class Subscriptions(ClientState):
         )
         if not filters:
             raise ValueError("No topic specified, or incorrect topic type.")
-        for topic_filter, _ in filters:
-            _check_filter(topic_filter)
+        for topic_filter, chosen in filters:
+            self._check_filter(topic_filter)
+            if self._v5 and chosen.noLocal and topic_filter.startswith(_SHARE):
+                raise ValueError("A shared subscription cannot have the No Local option.")
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN, None
         packed = [
@@ -76,6 +90,11 @@ class Subscriptions(ClientState):
             topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
             self._log_request("Sending SUBSCRIBE (d%d, m%d) %s", False, mid, topics)
         return MQTTErrorCode(rc), mid
+
+    def _check_filter(self, topic_filter: str) -> None:
+        _check_levels(topic_filter)
+        if self._v5:  # before, $share is an extension of some servers
+            _check_shared_filter(topic_filter)
 
     def _filters_v3(self, topic: Any, qos: Any) -> list[tuple[str, Any]]:
         if isinstance(topic, tuple):
@@ -133,7 +152,7 @@ class Subscriptions(ClientState):
 
         :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_unsubscribe``. Without a
             connection ``(MQTT_ERR_NO_CONN, None)``.
-        :raises ValueError: a filter is empty or no text.
+        :raises ValueError: a filter is not valid.
         """
         if topic is None:
             raise ValueError("Invalid topic.")
@@ -145,6 +164,7 @@ class Subscriptions(ClientState):
             if len(name) == 0 or not isinstance(name, (bytes, str)):
                 raise ValueError("Invalid topic.")
             filters.append(_text(name))
+            self._check_filter(filters[-1])
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN, None
         if self._is_own("_mid_generate"):

@@ -1,0 +1,1 @@
+"""What the standards demand of a client, on the wire: through the public API against scripted peers."""
