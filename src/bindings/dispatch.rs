@@ -301,21 +301,22 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 
     fn closed(&self, closed: &Closed) -> PyResult<i32> {
         let py = self.client.py();
-        let none = Properties::default();
         let (kind, reason, properties, text) = match closed {
-            Closed::Requested => ("requested", 0, &none, String::new()),
+            Closed::Requested => ("requested", None, None, String::new()),
             Closed::ByServer { reason, properties } => {
-                ("by_server", reason.0, properties, String::new())
+                let packed =
+                    |list: &Properties| PyBytes::new(py, &packed_properties(list.as_bytes()));
+                ("by_server", *reason, properties.as_ref().map(packed), String::new())
             }
-            Closed::Refused(reason) => ("refused", reason.0, &none, String::new()),
+            Closed::Refused(reason) => ("refused", Some(*reason), None, String::new()),
             Closed::Protocol(error) => {
-                ("protocol", error.reason_code().0, &none, error.to_string())
+                ("protocol", Some(error.reason_code()), None, error.to_string())
             }
-            Closed::KeepAlive => ("keep_alive", 0, &none, String::new()),
-            Closed::ConnAckTimeout => ("connack_timeout", 0, &none, String::new()),
-            Closed::Lost(error) => ("lost", 0, &none, error.to_string()),
+            Closed::KeepAlive => ("keep_alive", None, None, String::new()),
+            Closed::ConnAckTimeout => ("connack_timeout", None, None, String::new()),
+            Closed::Lost(error) => ("lost", None, None, error.to_string()),
         };
-        let arguments = (kind, reason, to_python(py, properties), text);
+        let arguments = (kind, reason.map(|reason| reason.0), properties, text);
         self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
     }
 }

@@ -28,7 +28,7 @@ impl AckKind {
     }
 }
 
-/// An acknowledgement. A reason code the standard does not know is kept.
+/// An acknowledgement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
     pub packet_id: u16,
@@ -54,7 +54,8 @@ impl Ack {
         let mut reader = Reader::new(body);
         let mut ack = Self::new(reader.packet_id()?);
         if version.has_properties() && !reader.is_empty() {
-            ack.reason = ReasonCode(reader.byte()?);
+            // [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1]
+            ack.reason = ReasonCode(reader.byte()?).checked(kind.packet_type())?;
             if !reader.is_empty() {
                 let context = PropertyContext::Packet(kind.packet_type());
                 ack.properties = Properties::decode(context, reader.property_list()?, source)?;

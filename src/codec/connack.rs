@@ -11,7 +11,8 @@ use super::{DecodeError, EncodeError, PacketType, Properties, ReasonCode, Versio
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnAck {
     pub session_present: bool,
-    /// Before MQTT 5.0 the return code as it came, 0 to 5 in the standard.
+    /// Before MQTT 5.0 the return code as it came, 0 to 5 in the standard. A refusal for a reason
+    /// that the standard does not know is a refusal all the same.
     pub reason: ReasonCode,
     pub properties: Properties,
 }
@@ -25,7 +26,10 @@ impl ConnAck {
             return Err(DecodeError::Malformed("reserved flags of CONNACK")); // [MQTT-3.2.2-1]
         }
         let session_present = flags != 0;
-        let reason = ReasonCode(reader.byte()?);
+        let mut reason = ReasonCode(reader.byte()?);
+        if version.has_properties() && !reason.is_failure() {
+            reason = reason.checked(PacketType::ConnAck)?; // [MQTT-3.2.2-8]
+        }
         if session_present && reason != ReasonCode::SUCCESS {
             // [MQTT-3.2.2-6]; [MQTT-3.2.2-4] of 3.1.1
             return Err(DecodeError::Protocol("session present in a refusing CONNACK"));

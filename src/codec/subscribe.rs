@@ -183,6 +183,11 @@ impl SubAck {
         if !version.has_properties() && !reasons.iter().all(|code| matches!(code, 0..=2 | 0x80)) {
             return Err(DecodeError::Malformed("reserved return code in SUBACK")); // [MQTT-3.9.3-2] of 3.1.1
         }
+        if version.has_properties() {
+            for code in reasons {
+                ReasonCode(*code).checked(PacketType::SubAck)?; // [MQTT-3.9.3-2]
+            }
+        }
         Ok(Self { packet_id, properties, reasons: keep(reasons, source) })
     }
 
@@ -204,7 +209,7 @@ impl SubAck {
 }
 
 /// UNSUBACK. Before MQTT 5.0 it has no reason codes; whether their number fits the UNSUBSCRIBE is
-/// for the session to say.
+/// for the session to say. Codes that the standard does not know are kept: nothing depends on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnsubAck {
     pub packet_id: u16,

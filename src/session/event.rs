@@ -103,8 +103,8 @@ pub enum Trace {
 pub enum Closed {
     /// `disconnect()` was carried out.
     Requested,
-    /// The server sent DISCONNECT (MQTT 5.0).
-    ByServer { reason: ReasonCode, properties: Properties },
+    /// The server sent DISCONNECT (MQTT 5.0), with what was in it.
+    ByServer { reason: Option<ReasonCode>, properties: Option<Properties> },
     /// The server refused CONNECT with this reason or return code.
     Refused(ReasonCode),
     /// The server broke the protocol.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::codec::{
-    Ack, AckKind, ConnAck, Packet, PacketType, Properties, Publish, QoS, ReasonCode, Version,
-    decode, parse_frame,
+    Ack, AckKind, ConnAck, Disconnect, Packet, PacketType, Properties, Publish, QoS, ReasonCode,
+    Version, decode, parse_frame,
 };
 
 use super::error::PeerError;
@@ -262,7 +262,10 @@ impl Session {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => {
-                let (reason, properties) = (disconnect.reason, disconnect.properties);
+                let Disconnect { reason, properties } = disconnect;
+                if properties.as_ref().is_some_and(|p| p.session_expiry_interval().is_some()) {
+                    return Err(PeerError::Protocol("session expiry of the server")); // [MQTT-3.14.2-2]
+                }
                 self.phase = Phase::Ended { closed: Closed::ByServer { reason, properties } };
                 Ok(())
             }
@@ -279,6 +282,11 @@ impl Session {
         let ConnAck { session_present, reason, properties } = connack;
         if session_present && self.clean_start {
             return self.fail(PeerError::Protocol("session present on a clean start"), now);
+        }
+        let assigned = properties.assigned_client_identifier();
+        if reason == ReasonCode::SUCCESS && assigned.is_some_and(|id| !self.may_be_assigned(id)) {
+            let error = PeerError::Protocol("assigned client identifier that was not asked for");
+            return self.fail(error, now);
         }
         let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
         self.events.push(event);
@@ -303,6 +311,11 @@ impl Session {
         if let Some((reason, properties)) = self.deferred_disconnect.take() {
             self.drain_with(reason, properties, Closed::Requested, now);
         }
+    }
+
+    /// Only a client that named no identifier is given one (3.2.2.3.7); to hear its own is no harm.
+    fn may_be_assigned(&self, assigned: &str) -> bool {
+        self.client_id.is_empty() || self.client_id == assigned
     }
 
     /// Drops what belonged to a session that the server does not have any more [MQTT-3.2.2-5].
@@ -394,8 +407,13 @@ impl Session {
     fn handle_ack(&mut self, kind: AckKind, ack: Ack) -> Result<(), PeerError> {
         let Ack { packet_id, reason, properties } = ack;
         self.trace(|| Trace::ReceivedAck(kind, packet_id));
-        let Some(IdUse::Publish(seq)) = self.ids.usage(packet_id) else {
-            if kind == AckKind::PubRec {
+        let usage = self.ids.usage(packet_id);
+        if let Some(IdUse::Subscribe(_) | IdUse::Unsubscribe(_)) = usage {
+            return Err(PeerError::Protocol("acknowledgement of the wrong kind"));
+        }
+        let Some(IdUse::Publish(seq)) = usage else {
+            // A failure has ended the message on the server too [MQTT-4.3.3-4].
+            if kind == AckKind::PubRec && !reason.is_failure() {
                 let reason = self.unknown_id_reason();
                 self.send_ack(AckKind::PubRel, packet_id, reason);
             }
@@ -428,9 +446,11 @@ impl Session {
         let filters = match (self.ids.usage(packet_id), subscribed) {
             (Some(IdUse::Subscribe(filters)), true) => filters,
             (Some(IdUse::Unsubscribe(filters)), false) => filters,
-            _ => return Ok(()),
+            (None | Some(IdUse::Dropped), _) => return Ok(()),
+            _ => return Err(PeerError::Protocol("acknowledgement of the wrong kind")),
         };
-        let has_reasons = subscribed || self.config.version == Version::V5;
+        // An UNSUBACK without any reason code, as of MQTT 3.x, still says that the server did it.
+        let has_reasons = subscribed || !reasons.is_empty();
         if has_reasons && reasons.len() != filters {
             return Err(PeerError::Protocol("one reason code per filter is due"));
         }

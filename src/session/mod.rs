@@ -82,6 +82,8 @@ pub struct Session {
     server: ServerLimits,
     own: ClientLimits,
     clean_start: bool,
+    /// The identifier in CONNECT.
+    client_id: ByteString,
     assigned_client_id: Option<ByteString>,
     /// DISCONNECT that waits for CONNACK, so that the messages accepted before it go first.
     deferred_disconnect: Option<(ReasonCode, Properties)>,
@@ -104,6 +106,7 @@ impl Session {
             server: ServerLimits::default(),
             own: ClientLimits::from_connect(&Properties::default()),
             clean_start: true,
+            client_id: ByteString::new(),
             assigned_client_id: None,
             deferred_disconnect: None,
         }
@@ -197,7 +200,7 @@ impl Session {
             _ => options.client_id.clone(),
         };
         self.send(&Packet::Connect(Box::new(Connect {
-            client_id,
+            client_id: client_id.clone(),
             clean_start: options.clean_start,
             keep_alive: options.keep_alive,
             username: options.username.clone(),
@@ -209,6 +212,7 @@ impl Session {
         self.own = ClientLimits::from_connect(&options.properties);
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
+        self.client_id = client_id;
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
         self.phase = Phase::AwaitConnAck { deadline: now + options.connack_timeout };
         self.epoch = self.epoch.wrapping_add(1);
@@ -257,13 +261,13 @@ impl Session {
         now: Instant,
     ) {
         let before = self.out.bytes.len();
-        let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
+        let _ = self.send(&Packet::Disconnect(Disconnect::new(reason, properties)));
         let size = self.out.bytes.len() - before;
         if size > self.server.maximum_packet_size {
             // The reason goes without its explanations [MQTT-3.14.2-3], [MQTT-3.14.2-4].
             self.out.withdraw(size);
-            let properties = Properties::default();
-            let _ = self.send(&Packet::Disconnect(Disconnect { reason, properties }));
+            let disconnect = Disconnect::new(reason, Properties::default());
+            let _ = self.send(&Packet::Disconnect(disconnect));
         }
         self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
     }

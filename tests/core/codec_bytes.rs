@@ -69,13 +69,17 @@ fn pings_disconnect_and_auth() {
         same(version, &Packet::Disconnect(Disconnect::default()), "E0 00");
     }
     let reason = ReasonCode::DISCONNECT_WITH_WILL_MESSAGE;
-    let disconnect = Disconnect { reason, ..Disconnect::default() };
+    let disconnect = Disconnect::new(reason, Properties::default());
     same(Version::V5, &Packet::Disconnect(disconnect.clone()), "E0 01 04");
     let expiry = (PropertyId::SessionExpiryInterval, PropertyValue::FourByte(0));
     let list = properties(PacketType::Disconnect, &[expiry]);
-    let with_properties = Disconnect { properties: list, ..Disconnect::default() };
+    let with_properties = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION, list);
     same(Version::V5, &Packet::Disconnect(with_properties), "E0 07 00 05 11 00000000");
     assert_eq!(encode_packet(Version::V311, &Packet::Disconnect(disconnect)), hex("E0 00"));
+    let empty = Disconnect { reason: Some(ReasonCode(0)), properties: Some(Properties::default()) };
+    same(Version::V5, &Packet::Disconnect(empty), "E0 02 00 00");
+    let success = Disconnect { reason: Some(ReasonCode(0)), properties: None };
+    same(Version::V5, &Packet::Disconnect(success), "E0 01 00");
 
     same(Version::V5, &Packet::Auth(Auth::default()), "F0 00");
     let method = (PropertyId::AuthenticationMethod, PropertyValue::Text("M"));

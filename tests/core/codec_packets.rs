@@ -4,12 +4,13 @@ use bytes::Bytes;
 use oxmqtt::codec::{
     Ack, Auth, ConnAck, Connect, Disconnect, PROPERTIES, Packet, PacketType, Properties,
     PropertiesBuilder, PropertyContext, PropertyId, PropertyKind, PropertyValue, PublishParts, QoS,
-    ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe,
-    Version, Will, encode_publish,
+    REASON_CODES, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,
+    Unsubscribe, Version, Will, encode_publish,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::decode_packet;
 
@@ -46,8 +47,14 @@ fn qos() -> impl Strategy<Value = QoS> {
     prop_oneof![Just(QoS::AtMostOnce), Just(QoS::AtLeastOnce), Just(QoS::ExactlyOnce)]
 }
 
-fn reason() -> impl Strategy<Value = ReasonCode> {
-    prop_oneof![Just(0), any::<u8>()].prop_map(ReasonCode)
+/// Success, or any reason that the packet may carry.
+fn reason(packet: PacketType) -> impl Strategy<Value = ReasonCode> {
+    let allowed: Vec<_> = REASON_CODES
+        .iter()
+        .filter(|row| row.packets.contains(packet))
+        .map(|row| ReasonCode(row.value))
+        .collect();
+    prop_oneof![Just(ReasonCode::SUCCESS), select(allowed)]
 }
 
 fn packet_id() -> std::ops::RangeInclusive<u16> {
@@ -139,7 +146,8 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
 }
 
 fn connack(version: Version) -> impl Strategy<Value = Packet> {
-    (any::<bool>(), reason(), properties(version, PacketType::ConnAck)).prop_map(
+    let reason = reason(PacketType::ConnAck);
+    (any::<bool>(), reason, properties(version, PacketType::ConnAck)).prop_map(
         |(session_present, reason, properties)| {
             let session_present = session_present && reason == ReasonCode::SUCCESS;
             Packet::ConnAck(ConnAck { session_present, reason, properties })
@@ -180,9 +188,11 @@ fn publish(version: Version) -> impl Strategy<Value = Packet> {
 }
 
 fn ack(version: Version) -> impl Strategy<Value = Packet> {
-    // The four share their properties.
-    (0..4, packet_id(), reason(), properties(version, PacketType::PubAck)).prop_map(
-        move |(kind, packet_id, reason, properties)| {
+    // The four share their properties; the reasons of PUBREL are those of PUBCOMP.
+    let reasons = (reason(PacketType::PubAck), reason(PacketType::PubRel));
+    (0..4, packet_id(), reasons, properties(version, PacketType::PubAck)).prop_map(
+        move |(kind, packet_id, reasons, properties)| {
+            let reason = if kind < 2 { reasons.0 } else { reasons.1 };
             let reason = if version == Version::V5 { reason } else { ReasonCode::SUCCESS };
             let ack = Ack { packet_id, reason, properties };
             match kind {
@@ -211,9 +221,9 @@ fn options(version: Version) -> BoxedStrategy<SubscriptionOptions> {
         .boxed()
 }
 
-fn reasons(version: Version) -> BoxedStrategy<Bytes> {
+fn reasons(version: Version, packet: PacketType) -> BoxedStrategy<Bytes> {
     let code = if version == Version::V5 {
-        any::<u8>().boxed()
+        reason(packet).prop_map(|reason| reason.0).boxed()
     } else {
         prop_oneof![0..3u8, Just(0x80)].boxed()
     };
@@ -229,10 +239,11 @@ fn subscribe(version: Version) -> BoxedStrategy<Packet> {
         },
     );
     let list = properties(version, PacketType::SubAck);
-    let answer =
-        (packet_id(), list, reasons(version)).prop_map(|(packet_id, properties, reasons)| {
+    let answer = (packet_id(), list, reasons(version, PacketType::SubAck)).prop_map(
+        |(packet_id, properties, reasons)| {
             Packet::SubAck(SubAck { packet_id, properties, reasons })
-        });
+        },
+    );
     prop_oneof![request, answer].boxed()
 }
 
@@ -244,22 +255,28 @@ fn unsubscribe(version: Version) -> BoxedStrategy<Packet> {
             Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters })
         });
     let list = properties(version, PacketType::UnsubAck);
-    let answer =
-        (packet_id(), list, reasons(version)).prop_map(move |(packet_id, properties, reasons)| {
+    let answer = (packet_id(), list, reasons(version, PacketType::UnsubAck)).prop_map(
+        move |(packet_id, properties, reasons)| {
             let reasons = if version == Version::V5 { reasons } else { Bytes::new() };
             Packet::UnsubAck(UnsubAck { packet_id, properties, reasons })
-        });
+        },
+    );
     prop_oneof![request, answer].boxed()
 }
 
 fn disconnect(version: Version) -> impl Strategy<Value = Packet> {
-    (reason(), properties(version, PacketType::Disconnect)).prop_map(move |(reason, properties)| {
-        let reason = if version == Version::V5 { reason } else { ReasonCode::SUCCESS };
+    let reason = option::of(reason(PacketType::Disconnect));
+    let list = option::of(properties(version, PacketType::Disconnect));
+    (reason, list).prop_map(move |(reason, list)| {
+        if version != Version::V5 {
+            return Packet::Disconnect(Disconnect::default());
+        }
+        let properties = list.filter(|_| reason.is_some());
         Packet::Disconnect(Disconnect { reason, properties })
     })
 }
 
 fn auth() -> impl Strategy<Value = Packet> {
-    (reason(), properties(Version::V5, PacketType::Auth))
+    (reason(PacketType::Auth), properties(Version::V5, PacketType::Auth))
         .prop_map(|(reason, properties)| Packet::Auth(Auth { reason, properties }))
 }

@@ -167,8 +167,11 @@ fn acknowledgements() {
         refused(&MQTT_3, &[(MALFORMED, &row("03 0001 00"))]);
         let v5 = [row("05 0001 00 00 00"), row("04 0001 00 01"), row("05 0001 00 80 00")];
         refused(V5, &v5.each_ref().map(|bytes| (MALFORMED, bytes.as_str())));
-        // Reason codes the standard does not know stay readable.
-        accepted(V5, &[&row("03 0001 FF"), &row("04 0001 05 00"), &row("03 0001 80")]);
+        // Reason codes: unknown, of another packet, of this one.
+        refused(V5, &[(MALFORMED, &row("03 0001 FF")), (MALFORMED, &row("04 0001 05 00"))]);
+        refused(V5, &[(PROTOCOL, &row("03 0001 81")), (PROTOCOL, &row("04 0001 18 00"))]);
+        let known = if first < "60" { "80" } else { "92" };
+        accepted(V5, &[&row(&format!("03 0001 {known}")), &row("04 0001 00 00")]);
     }
 }
 

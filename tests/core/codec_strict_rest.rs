@@ -29,7 +29,9 @@ fn connack() {
             (MALFORMED, "20 04 00 00 00 00"),
         ],
     );
-    accepted(V5, &["20 03 00 01 00", "20 03 00 FE 00", "20 03 01 00 00"]);
+    // Reason codes: neither success nor refusal; a refusal of an unknown kind is one.
+    refused(V5, &[(MALFORMED, "20 03 00 03 00"), (PROTOCOL, "20 03 00 01 00")]);
+    accepted(V5, &["20 03 00 FE 00", "20 03 01 00 00"]);
 }
 
 #[test]
@@ -64,7 +66,8 @@ fn subscribe_and_suback() {
             (MALFORMED, "90 02 0001"),
         ],
     );
-    accepted(V5, &["90 05 0001 00 87 FF"]);
+    refused(V5, &[(MALFORMED, "90 05 0001 00 87 FF"), (PROTOCOL, "90 04 0001 00 92")]);
+    accepted(V5, &["90 07 0001 00 87 00 01 02"]);
 }
 
 #[test]
@@ -118,7 +121,8 @@ fn pings_disconnect_and_auth() {
             (MALFORMED, "F0 07 18 04 15 0001 'p' 00"),
         ],
     );
-    accepted(V5, &["E0 00", "E0 01 FF", "E0 02 8B 00", "F0 00", "F0 06 18 04 15 0001 'p'"]);
+    refused(V5, &[(MALFORMED, "E0 01 FF"), (PROTOCOL, "E0 01 84")]);
+    accepted(V5, &["E0 00", "E0 01 8E", "E0 02 8B 00", "F0 00", "F0 06 18 04 15 0001 'p'"]);
 }
 
 #[test]

@@ -108,7 +108,8 @@ fn a_clean_start_finds_no_session() {
 #[test]
 fn connack_that_is_wrong_in_itself() {
     for version in VERSIONS {
-        for (flags, reason, expected) in [(2, 0, 0x81), (0x80, 0, 0x81), (1, 5, 0x82)] {
+        let refusal = if version == Version::V5 { 0x87 } else { 5 };
+        for (flags, reason, expected) in [(2, 0, 0x81), (0x80, 0, 0x81), (1, refusal, 0x82)] {
             let mut rig = Rig::new(version);
             rig.connect();
             let mut bytes = connack(version, false, reason, &[]);
@@ -137,6 +138,21 @@ fn an_assigned_identifier_is_used_again() {
     rig.session.reset();
     rig.options.client_id = "".into();
     assert!(ends_with(&rig.connect(), &[0, 0, 0]));
+}
+
+#[test]
+fn an_identifier_that_was_not_asked_for() {
+    for (own, assigned, good) in [("c", b"\x12\0\x01d", false), ("c", b"\x12\0\x01c", true)] {
+        let mut rig = Rig::new(Version::V5);
+        rig.options.client_id = own.into();
+        rig.connect();
+        rig.feed(&connack(Version::V5, false, 0, assigned));
+        assert_eq!(rig.session.is_online(), good);
+        if !good {
+            assert!(rig.events().is_empty());
+            rig.assert_refused(0x82);
+        }
+    }
 }
 
 #[test]

@@ -136,9 +136,7 @@ fn the_rest_of_a_packet_does_not_overrule_a_disconnect() {
 
 #[test]
 fn the_server_says_why_it_goes() {
-    for (body, expected) in
-        [(&b""[..], 0x00), (b"\x8E", 0x8E), (b"\x8B\x00", 0x8B), (b"\xF7", 0xF7)]
-    {
+    for (body, expected) in [(&b""[..], 0x00), (b"\x8E", 0x8E), (b"\x8B\x00", 0x8B)] {
         let mut rig = Rig::online(Version::V5);
         let ticket = rig.publish(QoS::AtLeastOnce);
         rig.sent();
@@ -147,7 +145,38 @@ fn the_server_says_why_it_goes() {
         assert!(!rig.session.is_online());
         assert_eq!(ticket.outcome(), None, "nothing after DISCONNECT counts");
         match rig.closed() {
-            Closed::ByServer { reason, .. } => assert_eq!(reason.0, expected),
+            Closed::ByServer { reason, .. } => {
+                assert_eq!(reason.unwrap_or_default().0, expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_disconnect_that_a_server_may_not_send() {
+    for (body, reason) in [
+        (&b"\xF7"[..], 0x81),                    // unknown reason
+        (b"\x84", 0x82),                         // reason of CONNACK
+        (b"\x00\x05\x11\x00\x00\x00\x00", 0x82), // Session Expiry Interval
+    ] {
+        let mut rig = Rig::online(Version::V5);
+        rig.feed(&packet(0xE0, body));
+        rig.assert_refused(reason);
+    }
+}
+
+#[test]
+fn a_disconnect_keeps_what_it_left_out() {
+    for (body, has_reason, has_properties) in
+        [(&b""[..], false, false), (b"\x8E", true, false), (b"\x8E\x00", true, true)]
+    {
+        let mut rig = Rig::online(Version::V5);
+        rig.feed(&packet(0xE0, body));
+        match rig.closed() {
+            Closed::ByServer { reason, properties } => {
+                assert_eq!((reason.is_some(), properties.is_some()), (has_reason, has_properties));
+            }
             other => panic!("{other:?}"),
         }
     }

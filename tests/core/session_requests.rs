@@ -1,11 +1,11 @@
 //! SUBSCRIBE and UNSUBSCRIBE: their answers, and answers that do not fit.
 
-use oxmqtt::codec::{Properties, Version};
+use oxmqtt::codec::{Properties, QoS, Version};
 use oxmqtt::session::{Event, LocalError, RequestError, SubscriptionRequest};
 
 use crate::VERSIONS;
 use crate::session_rig::Rig;
-use crate::session_wire::{PUBACK, PUBREC, Sent, ack, answer};
+use crate::session_wire::{PUBACK, PUBCOMP, PUBREC, Sent, ack, answer};
 
 fn request(rig: &mut Rig, subscribe: bool, filters: usize) -> Result<u16, RequestError> {
     let names = (0..filters).map(|n| format!("f/{n}").into());
@@ -70,19 +70,41 @@ fn one_reason_for_each_filter() {
 }
 
 #[test]
-fn an_answer_of_the_other_kind_is_no_answer() {
+fn an_answer_of_the_other_kind_is_a_breach() {
     for version in VERSIONS {
-        let mut rig = Rig::online(version);
-        let id = request(&mut rig, true, 1).unwrap();
-        rig.sent();
-        rig.feed(&answer(version, 0xB0, id, &[0][..usize::from(version == Version::V5)]));
-        assert_eq!(rig.exchange(&ack(PUBACK, id)), []);
-        let reason = if version == Version::V5 { 0x92 } else { 0 };
-        assert_eq!(rig.exchange(&ack(PUBREC, id)), [Sent::PubRel(id, reason)]);
-        assert!(rig.events().is_empty());
-        rig.feed(&answer(version, 0x90, id, &[0]));
-        assert_eq!(rig.events().len(), 1, "the answer itself still counts");
+        let unsuback = |id| answer(version, 0xB0, id, &[0][..usize::from(version == Version::V5)]);
+        let suback = |id| answer(version, 0x90, id, &[0]);
+        for subscribe in [true, false] {
+            for kind in [PUBACK, PUBREC, PUBCOMP, 0] {
+                let mut rig = Rig::online(version);
+                let id = request(&mut rig, subscribe, 1).unwrap();
+                rig.sent();
+                rig.feed(&match (kind, subscribe) {
+                    (0, true) => unsuback(id),
+                    (0, false) => suback(id),
+                    _ => ack(kind, id),
+                });
+                assert!(rig.events().is_empty());
+                rig.assert_refused(0x82);
+            }
+        }
+        for bytes in [suback(1), unsuback(1)] {
+            let mut rig = Rig::online(version);
+            rig.publish(QoS::AtLeastOnce);
+            rig.feed(&bytes);
+            rig.assert_refused(0x82);
+        }
     }
+}
+
+#[test]
+fn an_unsuback_may_leave_its_reasons_out() {
+    let mut rig = Rig::online(Version::V5);
+    let id = request(&mut rig, false, 2).unwrap();
+    rig.sent();
+    rig.feed(&answer(Version::V5, 0xB0, id, &[]));
+    assert!(matches!(rig.events().as_slice(), [Event::UnsubAck { .. }]));
+    assert!(rig.session.is_online());
 }
 
 #[test]

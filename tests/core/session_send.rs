@@ -70,7 +70,7 @@ fn qos_2_ends_with_pubcomp() {
 #[test]
 fn reasons_from_0x80_on_are_failures() {
     for (qos, first, reason) in
-        [(QOS_1, PUBACK, 0x87), (QOS_2, PUBREC, 0x97), (QOS_1, PUBACK, 0xFE)]
+        [(QOS_1, PUBACK, 0x87), (QOS_2, PUBREC, 0x97), (QOS_1, PUBACK, 0x80)]
     {
         let mut rig = Rig::online(Version::V5);
         let ticket = rig.publish(qos);
@@ -150,6 +150,9 @@ fn unknown_identifiers() {
         let mut rig = Rig::online(version);
         let reason = if version == Version::V5 { 0x92 } else { 0 };
         assert_eq!(rig.exchange(&ack(PUBREC, 9)), [Sent::PubRel(9, reason)]);
+        if version == Version::V5 {
+            assert_eq!(rig.exchange(&ack_with(PUBREC, 9, 0x80)), [], "it failed: no PUBREL");
+        }
         assert!(rig.session.is_online());
         assert!(rig.events().is_empty());
     }

@@ -122,8 +122,9 @@ class Events(Dialling):
         return True
 
     def _handle_closed(
-        self, kind: str, code: int, packed: bytes | None, text: str
+        self, kind: str, code: int | None, packed: bytes | None, text: str
     ) -> MQTTErrorCode:
+        """``code`` and ``packed`` are those of the broker's DISCONNECT, None where it had none."""
         rc = _CLOSED[kind]
         if kind == "refused" and self._v5:
             rc = MQTTErrorCode.MQTT_ERR_PROTOCOL
@@ -149,10 +150,10 @@ class Events(Dialling):
                 self._easy_log(
                     _DEBUG,
                     "Received DISCONNECT %s %s",
-                    reason_code(PacketTypes.DISCONNECT, code),
-                    unpack(PacketTypes.DISCONNECT, packed),
+                    None if code is None else reason_code(PacketTypes.DISCONNECT, code),
+                    None if packed is None else unpack(PacketTypes.DISCONNECT, packed),
                 )
-            self._disconnected(rc, code, packed)
+            self._disconnected(rc, from_server=True, code=code, packed=packed)
         else:
             self._disconnected(rc)
         if kind in ("keep_alive", "connack_timeout"):
@@ -160,21 +161,25 @@ class Events(Dialling):
         return rc
 
     def _disconnected(
-        self, rc: MQTTErrorCode, code: int | None = None, packed: bytes | None = None
+        self,
+        rc: MQTTErrorCode,
+        *,
+        from_server: bool = False,
+        code: int | None = None,
+        packed: bytes | None = None,
     ) -> None:
-        """Calls ``on_disconnect``; ``code`` is the reason of the broker's DISCONNECT."""
-        from_server = code is not None
-        if code is not None:
-            reason = reason_code(PacketTypes.DISCONNECT, code)
-        else:
-            reason = convert_disconnect_error_code_to_reason_code(rc)
+        """Calls ``on_disconnect``; VERSION1 gets None for what the broker's DISCONNECT left out."""
+        reason = None if code is None else reason_code(PacketTypes.DISCONNECT, code)
         if not self._version1:
+            if reason is None:
+                reason = convert_disconnect_error_code_to_reason_code(rc)
             properties = unpack(PacketTypes.DISCONNECT, packed)
             self._call("on_disconnect", DisconnectFlags(from_server), reason, properties)
         elif not self._v5:
             self._call("on_disconnect", rc)
         elif from_server:
-            self._call("on_disconnect", reason, unpack(PacketTypes.DISCONNECT, packed))
+            given = None if packed is None else unpack(PacketTypes.DISCONNECT, packed)
+            self._call("on_disconnect", reason, given)
         else:
             self._call("on_disconnect", rc, None)
 
