@@ -1,7 +1,10 @@
-"""Fixtures of the conformance tests: clients that end with their test, and the versions of the protocol."""
+"""Fixtures of the conformance tests: clients that end with their test, the versions of the protocol, and the
+watch that no exception escapes a loop or a thread."""
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
@@ -10,7 +13,26 @@ import pytest
 from support.clients import Watched
 from support.packets import V5, V311
 
+from .score import SCORE
+
 Watch = Callable[..., Watched]
+
+
+@pytest.fixture(autouse=True)
+def escaped() -> Iterator[list[str]]:
+    """Exceptions that left a thread, a loop or a destructor; the test fails when there is one."""
+    found: list[str] = []
+    before = threading.excepthook, sys.unraisablehook
+
+    def note(report: Any) -> None:
+        found.append(f"{report.exc_type.__name__}: {report.exc_value}")
+
+    threading.excepthook = sys.unraisablehook = note
+    try:
+        yield found
+    finally:
+        threading.excepthook, sys.unraisablehook = before
+    assert not found, f"escaped: {found}"
 
 
 @pytest.fixture(params=[V311, V5], ids=["v3.1.1", "v5"])
@@ -34,3 +56,10 @@ def watch(mqtt: ModuleType) -> Iterator[Watch]:
     yield make
     for watched in made:
         watched.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if SCORE.counts:
+        terminalreporter.section("wire cases")
+        for line in SCORE.lines():
+            terminalreporter.write_line(line)

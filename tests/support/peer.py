@@ -83,6 +83,15 @@ class PeerConnection:
         self.send(packets.publish(self.version, "alive", b"?", 1, 65535))
         self.expect(packets.PUBACK, mid=65535)
 
+    def read_any(self, seconds: float = PATIENCE) -> Packet | None:
+        """The next packet, whatever it is; None when the client closed the connection."""
+        packet = self._read_raw(Deadline(seconds))
+        if packet is not None:
+            self.received.append(packet)
+            if packet.kind == packets.CONNECT:
+                self.version = packet.connect["level"]
+        return packet
+
     def read_to_end(self, seconds: float = PATIENCE) -> list[Packet]:
         """Everything the client sends until it closes; answers nothing."""
         deadline = Deadline(seconds)
