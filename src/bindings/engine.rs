@@ -342,6 +342,12 @@ impl Engine {
         self.shared.in_callback()
     }
 
+    /// Whether any thread runs callbacks now.
+    #[getter]
+    fn callback_runs(&self) -> bool {
+        self.shared.callback_runs()
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(slots) = self.slots.try_lock() {
             slots.traverse(&visit)?;

@@ -50,6 +50,11 @@ impl Shared {
         self.callback_thread.load(Ordering::Relaxed) == thread_token()
     }
 
+    /// Whether any thread runs callbacks now.
+    pub(super) fn callback_runs(&self) -> bool {
+        self.callback_thread.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether somebody else runs the callbacks that a waiter may want to see the end of.
     pub(super) fn callbacks_follow(&self) -> bool {
         self.looping.load(Ordering::Relaxed) && !self.in_callback()

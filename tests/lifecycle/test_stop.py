@@ -20,10 +20,11 @@ BOUND = 0.2
 SLACK = 0.3
 
 
-def stop_in_time(client: Any) -> None:
+def stop_in_time(client: Any) -> Any:
     started = time.monotonic()
-    finishes(client.loop_stop, 5, "loop_stop()")
+    result = finishes(client.loop_stop, 5, "loop_stop()")
     assert time.monotonic() - started < BOUND + SLACK
+    return result
 
 
 @pytest.mark.better_than_paho("paho looks once a second")
@@ -112,27 +113,63 @@ def test_from_a_callback(mqtt: ModuleType, broker: Mosquitto) -> None:
     client.disconnect()
 
 
+class Busy:
+    """A callback that runs until it is told to leave."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave, self.left = (threading.Event() for _ in range(3))
+
+    def __call__(self, *_: Any) -> None:
+        self.entered.set()
+        self.leave.wait(10)
+        self.left.set()
+
+
 def test_while_a_callback_runs(mqtt: ModuleType, peer: ScriptedPeer) -> None:
-    """It waits for the callback, as paho does: after loop_stop() no callback runs."""
+    """It waits for a callback of ordinary length: after loop_stop() no callback runs."""
     with Watched(mqtt, "busy") as watched:
-        entered, leave, left = threading.Event(), threading.Event(), threading.Event()
-
-        def on_message(*_: Any) -> None:
-            entered.set()
-            leave.wait(10)
-            left.set()
-
-        watched.client.on_message = on_message
+        busy = watched.client.on_message = Busy()
         watched.client.connect(peer.host, peer.port)
         watched.client.loop_start()
         connection = peer.accept()
         connection.accept_client()
         watched.connects.wait_count(1)
         connection.send(packets.publish(packets.V311, "a", b"x"))
-        assert entered.wait(10)
-        threading.Timer(0.1, leave.set).start()
+        assert busy.entered.wait(10)
+        threading.Timer(0.1, busy.leave.set).start()
         finishes(watched.client.loop_stop, 5, "loop_stop()")
-        assert left.is_set()
+        assert busy.left.is_set()
+
+
+@pytest.mark.better_than_paho("paho waits for the callback, however long it takes")
+@pytest.mark.parametrize("name", ["on_message", "on_publish", "on_pre_connect", "on_connect_fail"])
+def test_while_a_callback_blocks(mqtt: ModuleType, peer: ScriptedPeer, name: str) -> None:
+    """It says that the callback still runs; the thread ends when it returns, and calls no other one."""
+    client = clients.make(mqtt, "blocked")
+    busy = Busy()
+    setattr(client, name, busy)
+    messages: list[Any] = []
+    client.on_subscribe = lambda *_: messages.append("on_subscribe")
+    client.connect_async(peer.host, free_port() if name == "on_connect_fail" else peer.port)
+    client.loop_start()
+    if name in ("on_message", "on_publish"):
+        client.publish("a", "b", 1)
+        connection = peer.accept()
+        connection.accept_client()
+        mid = connection.expect(packets.PUBLISH).mid
+        connection.send(packets.acknowledge(packets.V311, packets.PUBACK, mid))
+        connection.send(packets.publish(packets.V311, "a", b"x"))
+    assert busy.entered.wait(10)
+    thread = client._thread
+    assert stop_in_time(client) == mqtt.MQTT_ERR_AGAIN
+    assert stop_in_time(client) == mqtt.MQTT_ERR_AGAIN
+    assert client.loop_start() == mqtt.MQTT_ERR_INVAL
+    busy.leave.set()
+    thread.join(5)
+    assert not thread.is_alive() and client._thread is None
+    assert client.loop_stop() == mqtt.MQTT_ERR_INVAL
+    assert not messages
+    clients.dispose(client)
 
 
 def test_stop_does_not_disconnect_and_start_goes_on(mqtt: ModuleType, broker: Mosquitto) -> None:

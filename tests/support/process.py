@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ TESTS = Path(__file__).resolve().parent.parent
 class Program:
     """A Python program with `mqtt` imported; its lines arrive in `output` as they are printed."""
 
-    def __init__(self, source: str, client: str, **values: Any) -> None:
+    def __init__(
+        self, source: str, client: str, *, prefix: Sequence[str] = (), **values: Any
+    ) -> None:
         preamble = [
             "import os, signal, sys, threading, time",
             # A shell that runs the tests in the background has SIGINT ignored; children inherit that.
@@ -35,7 +38,7 @@ class Program:
         self.output: Mailbox[str] = Mailbox()
         self.errors: Mailbox[str] = Mailbox()
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", code],
+            [*prefix, sys.executable, "-X", "faulthandler", "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

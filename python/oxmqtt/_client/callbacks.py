@@ -98,6 +98,7 @@ class Callbacks(ClientState):
     def _init_callbacks(self) -> None:
         vars(self).update({"_" + name: None for name in NAMES if name != "on_message"})
         self._on_message = None
+        self._calling = []
         self._on_message_filtered = TopicCallbacks(self)
 
     def _is_own(self, method: str) -> bool:

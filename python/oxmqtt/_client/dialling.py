@@ -6,6 +6,7 @@ Python dials, so each exception is exactly Python's; the connected socket then g
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ from ..enums import (
 )
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
+from . import abandonable
 from .codes import _base62
 from .log import connect_line
 from .sockets import ConnectionSocket, TlsConnectionSocket
@@ -121,25 +123,72 @@ class Dialling(ClientState):
     def reconnect(self) -> MQTTErrorCode:
         """Connects again to where :meth:`connect` went; works in callbacks too.
 
+        The latest call wins: one that another overtakes, from a callback of its own or from another
+        thread, leaves the connection to that one.
+
+        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` if ``disconnect()`` or ``loop_stop()``
+            came between.
         :raises ValueError: there was no :meth:`connect` or :meth:`connect_async`.
         """
         if len(self._host) == 0:
             raise ValueError("Invalid host.")
         if self._port <= 0:
             raise ValueError("Invalid port number.")
-        self._dialling = True
+        attempt = self._attempt = object()
+        dialled_before, self._dialling = self._dialling, True
         try:
             self._state = _ConnectionState.MQTT_CS_CONNECTING
             self._sock_close()
-            self._call("on_pre_connect")
-            sock = self._wrap(self._create_socket())
-            self._sock = sock
-            self._call("on_socket_open", sock)
-            self._send_connect(sock)
+            if self._is_wanted(attempt):
+                self._call("on_pre_connect")
+            if self._is_wanted(attempt) and self._open(attempt):
+                return MQTTErrorCode.MQTT_ERR_SUCCESS
+            return self._yield(attempt)
         finally:
-            self._dialling = False
+            self._dialling = dialled_before
             self._engine.interrupt()
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _is_wanted(self, attempt: object) -> bool:
+        """Whether this is the latest call of reconnect(), and nothing has stopped it."""
+        is_stopped = self._thread_terminate and self._thread is threading.current_thread()
+        is_connecting = self._state is _ConnectionState.MQTT_CS_CONNECTING
+        return self._attempt is attempt and is_connecting and not is_stopped
+
+    def _open(self, attempt: object) -> bool:
+        """Dials and sends CONNECT, as long as that is wanted; whether it has."""
+        dialled = abandonable.run(
+            self._create_socket,
+            lambda: self._is_wanted(attempt),
+            lambda late: late.close(),
+            f"paho-mqtt-client-{self._client_id.decode()}-dial",
+        )
+        if dialled is None:
+            return False
+        if not self._is_wanted(attempt):
+            dialled.close()
+            return False
+        sock = self._sock = self._wrap(dialled)
+        try:
+            self._call("on_socket_open", sock)
+            if not self._is_wanted(attempt):
+                return False
+            self._send_connect(sock)
+        except BaseException:
+            if self._sock is sock:
+                self._sock_close()
+            raise
+        return True
+
+    def _yield(self, attempt: object) -> MQTTErrorCode:
+        """Leaves the connection to whoever came between."""
+        if self._attempt is not attempt:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        self._sock_close()
+        if self._state is _ConnectionState.MQTT_CS_CONNECTING:
+            self._state = _ConnectionState.MQTT_CS_CONNECT_ASYNC  # for the next loop_start()
+        elif self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
+            self._state = _ConnectionState.MQTT_CS_DISCONNECTED
+        return MQTTErrorCode.MQTT_ERR_NO_CONN
 
     def _create_socket(self) -> socket.socket:
         """Dials, and makes TLS of it where that is set; the connected socket."""
@@ -232,7 +281,8 @@ class Dialling(ClientState):
         try:
             self._call("on_socket_close", sock)
         finally:
-            self._engine.abandon()
+            if self._sock is None:  # else the callback has connected again
+                self._engine.abandon()
             sock._release()
 
     def disconnect(

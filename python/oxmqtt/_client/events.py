@@ -5,6 +5,7 @@ The engine calls ``_handle_*`` on the thread that runs the loop, with no lock he
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -67,12 +68,15 @@ class Events(Dialling):
         callback = getattr(self, name)
         if callback is None:
             return
+        self._calling.append(threading.get_ident())
         try:
             callback(self, self._userdata, *args)
         except Exception as error:
             self._easy_log(LogLevel.MQTT_LOG_ERR, f"Caught exception in {name}: %s", error)
             if not self.suppress_exceptions:
                 raise
+        finally:
+            self._calling.remove(threading.get_ident())
 
     def _handle_connack(self, session_present: bool, code: int, packed: bytes | None) -> None:
         flags = int(session_present)
@@ -144,18 +148,20 @@ class Events(Dialling):
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         if kind != "refused":
             self._state = _ConnectionState.MQTT_CS_CONNECTION_LOST
-        self._sock_close()
-        if kind == "by_server":
-            if self._v5:
-                self._easy_log(
-                    _DEBUG,
-                    "Received DISCONNECT %s %s",
-                    None if code is None else reason_code(PacketTypes.DISCONNECT, code),
-                    None if packed is None else unpack(PacketTypes.DISCONNECT, packed),
-                )
-            self._disconnected(rc, from_server=True, code=code, packed=packed)
-        else:
-            self._disconnected(rc)
+        try:
+            self._sock_close()
+        finally:
+            if kind != "by_server":
+                self._disconnected(rc)
+            else:
+                if self._v5:
+                    self._easy_log(
+                        _DEBUG,
+                        "Received DISCONNECT %s %s",
+                        None if code is None else reason_code(PacketTypes.DISCONNECT, code),
+                        None if packed is None else unpack(PacketTypes.DISCONNECT, packed),
+                    )
+                self._disconnected(rc, from_server=True, code=code, packed=packed)
         if kind in ("keep_alive", "connack_timeout"):
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         return rc

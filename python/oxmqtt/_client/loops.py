@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from .sockets import ConnectionSocket
 
 #: Seconds that a stopping loop gives to what is on its way: acknowledgements, a disconnect.
-_STOP_GRACE = 0.15
+_STOP_GRACE = 0.1
+#: Seconds after which loop_stop() leaves a callback that runs on to itself.
+_STOP_BOUND = 0.18
+#: Seconds that it gives to a thread that ends by itself, on a machine that has no time for it.
+_STOP_LATEST = 1.0
 #: Seconds that disconnect() without a loop waits for the packet to leave.
 _DISCONNECT_GRACE = 1.0
 #: The longest wait: an interrupted or overridden loop looks at its flags this often.
@@ -150,8 +154,8 @@ class Loops(Events):
             if self._connect_due():
                 if not self._try_reconnect(retry=retry_first_connection):
                     self._reconnect_wait()
-                    if self._should_exit():
-                        return _NO_CONN
+                if self._should_exit():
+                    return _NO_CONN
                 continue
             if self._sock is None and self._dialled_elsewhere():
                 self._wait(min(timeout, _LONGEST_WAIT))
@@ -190,11 +194,14 @@ class Loops(Events):
         callback = self.on_connect_fail
         if callback is None:
             return
+        self._calling.append(threading.get_ident())
         try:
             callback(self, self._userdata)
         except Exception as error:
             line = "Caught exception in on_connect_fail: %s"
             self._easy_log(LogLevel.MQTT_LOG_ERR, line, error)
+        finally:
+            self._calling.remove(threading.get_ident())
 
     def _reconnect_wait(self) -> None:
         """Waits before a reconnect: longer each time, unless the connection had lasted."""
@@ -236,7 +243,7 @@ class Loops(Events):
         """``disconnect()`` where no loop runs: its callbacks are called here, as paho does."""
         if self._engine.in_callback or self._engine.looping or self.on_socket_register_write:
             return
-        if self._thread is not None:
+        if self._thread is not None or self._dialling:
             return
         until = time.monotonic() + _DISCONNECT_GRACE
         while self._sock is not None and self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
@@ -266,17 +273,26 @@ class Loops(Events):
     def loop_stop(self) -> MQTTErrorCode:
         """Ends the thread of :meth:`loop_start`; the connection stays as it is.
 
-        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if there is no thread.
+        It returns within 200 ms.  Dialling is given up; the next :meth:`loop_start` dials again.
+
+        :returns: ``MQTT_ERR_SUCCESS``; ``MQTT_ERR_AGAIN`` if a callback still runs: the thread ends
+            when it returns, and another call waits for that again; ``MQTT_ERR_INVAL`` if there is
+            no thread.
         """
         thread = self._thread
         if thread is None:
             return MQTTErrorCode.MQTT_ERR_INVAL
         self._thread_terminate = True
         self._engine.interrupt()
-        if thread is not threading.current_thread():
-            thread.join()
-            self._thread = None
-            self._release_descriptor()
+        if thread is threading.current_thread():
+            return _SUCCESS
+        thread.join(_STOP_BOUND)
+        if thread.is_alive() and not (thread.ident in self._calling or self._engine.callback_runs):
+            thread.join(_STOP_LATEST)
+        if thread.is_alive():
+            return MQTTErrorCode.MQTT_ERR_AGAIN
+        self._thread = None
+        self._release_descriptor()
         return _SUCCESS
 
     def _thread_main(self) -> None:
@@ -290,8 +306,6 @@ class Loops(Events):
                     self._report_exception()
                 if self._should_exit():
                     return
-                if self._sock is None:
-                    self._reconnect_wait()
         finally:
             self._engine.configure(survives_exceptions=False)
             self._thread_terminate = False

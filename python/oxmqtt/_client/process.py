@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _clients: weakref.WeakSet[Loops] = weakref.WeakSet()
 
-#: Seconds that the exit gives to running callbacks, and then to unsent packets.
-_EXIT_CALLBACKS = 1.0
-_EXIT_FLUSH = 2.0
-#: Seconds that interrupted callbacks get to unwind.
-_EXIT_INTERRUPTED = 0.5
+#: Seconds that the exit takes at the most: running callbacks get the first part, interrupted ones
+#: the next to unwind, and unsent packets all that is left.
+_EXIT_CALLBACKS = 0.4
+_EXIT_INTERRUPTED = 0.2
+_EXIT_BOUND = 0.9
 
 
 def register(client: Loops) -> None:
@@ -35,7 +35,7 @@ def _leave() -> None:
 
     Nothing is disconnected: a will must fire unless the program said goodbye.
     """
-    until = time.monotonic() + _EXIT_CALLBACKS
+    started = time.monotonic()
     threads = []
     for client in list(_clients):
         thread = client._thread
@@ -44,10 +44,10 @@ def _leave() -> None:
             client._engine.interrupt()
             threads.append(thread)
     for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+        _join(thread, started + _EXIT_CALLBACKS)
     _interrupt([thread for thread in threads if thread.is_alive()])
-    until = time.monotonic() + _EXIT_FLUSH
-    _native.flush_all(_EXIT_FLUSH)
+    until = started + _EXIT_BOUND
+    _native.flush_all(max(0.0, until - time.monotonic()))
     tls = _tls()
     if tls is not None:
         tls.pump.flush(until)
@@ -57,6 +57,17 @@ def _leave() -> None:
 def _tls() -> Any:
     """The module of the TLS connections, if there ever was one."""
     return sys.modules.get(f"{__package__}.pump")
+
+
+def _join(thread: threading.Thread, until: float) -> None:
+    """Waits for the end of a thread, at most up to then."""
+    while True:
+        try:
+            return thread.join(max(0.0, until - time.monotonic()))
+        except RuntimeError:  # Ctrl-C struck while it was being started
+            if time.monotonic() > until:
+                return
+            time.sleep(0.001)
 
 
 def _interrupt(threads: list[threading.Thread]) -> None:
@@ -70,7 +81,7 @@ def _interrupt(threads: list[threading.Thread]) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
     until = time.monotonic() + _EXIT_INTERRUPTED
     for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+        _join(thread, until)
 
 
 def _before_fork() -> None:
@@ -99,6 +110,8 @@ def _after_fork_in_child() -> None:
             sock._release()
         client._thread = None
         client._thread_terminate = False
+        client._dialling = False
+        client._calling.clear()
         client._state = _ConnectionState.MQTT_CS_DISCONNECTED
 
 

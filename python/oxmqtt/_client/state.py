@@ -72,8 +72,11 @@ class ClientState(ClientBase):
     _reconnect_delay: float | None = None
 
     _state = _ConnectionState.MQTT_CS_NEW
-    #: A thread is in ``reconnect()``.
+    #: A thread is in ``reconnect()``; which call of it is the latest.
     _dialling = False
+    _attempt: object = None
+    #: The threads that run callbacks other than those for messages, once for each.
+    _calling: list[int]
     #: When CONNACK came, by ``time.monotonic()``; 0 before.
     _connected_at = 0.0
     _sock: ConnectionSocket | None = None
