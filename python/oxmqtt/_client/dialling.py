@@ -207,6 +207,9 @@ class Dialling(ClientState):
     def _wrap(self, connected: socket.socket) -> ConnectionSocket:
         """What programs get to see of the connection."""
         if hasattr(connected, "do_handshake"):  # without loading ssl
+            if self._tls_insecure:
+                line = "TLS without verification of the broker's name: anyone may pose as it"
+                self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
             return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)
         return ConnectionSocket(connected, self._engine)
 

@@ -250,6 +250,8 @@ class Pump:
 
     def release(self, stream: Stream) -> None:
         """The client has let go of it: what is on its way has a moment left."""
+        if stream.closed:  # in a forked child nobody gives the lock back
+            return
         with self.lock:
             if not stream.closed:
                 self._released.append((time.monotonic() + _LINGER, stream))

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import ssl
 
     from .._native import Engine
-    from .pump import Stream
 
 T = TypeVar("T")
 
@@ -155,39 +154,27 @@ class WakerEnd:
 class TlsConnectionSocket(ConnectionSocket):
     """The same for TLS, with what programs ask an ``ssl.SSLSocket`` for."""
 
-    _connected: ssl.SSLSocket | None
-
     def __init__(self, connected: ssl.SSLSocket, engine: Engine) -> None:
-        super().__init__(connected, engine)
-        self._tls = connected
-        self._stream: Stream | None = None
-
-    def _hand_over(self) -> tuple[int, bool]:
-        if self._connected is None:
-            raise _closed()
         from . import pump
 
-        self._connected = None
-        if not is_unix(self._tls):
-            self._tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream, engine_end = pump.pump.connect(self._tls)
-        return engine_end.detach(), is_unix(engine_end)
+        if not is_unix(connected):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._tls = connected
+        self._pump = pump.pump
+        self._stream, engine_end = self._pump.connect(connected)
+        super().__init__(engine_end, engine)
+        self._kind = (connected.family, connected.type, connected.proto)
 
     def _error(self) -> Exception | None:
-        return None if self._stream is None else self._stream.error
+        return self._stream.error
 
     def _release(self) -> None:
         super()._release()
-        if self._stream is not None:
-            from . import pump
-
-            pump.pump.release(self._stream)
+        self._pump.release(self._stream)
 
     def _ask(self, question: Callable[[ssl.SSLSocket], T]) -> T:
         """The pump must not use the connection meanwhile."""
-        from . import pump
-
-        with pump.pump.lock:
+        with self._pump.lock:
             return question(self._tls)
 
     def _connection(self) -> socket.socket:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from ..enums import LogLevel
 from .pem import load_authorities, load_cert_chain
 from .state import ClientState
 
@@ -119,10 +118,4 @@ class Tls(ClientState):
         except BaseException:
             wrapped.close()
             raise
-        self._warn_of_insecure_tls()
         return wrapped
-
-    def _warn_of_insecure_tls(self) -> None:
-        if self._tls_insecure:
-            line = "TLS without verification of the broker's name: anyone may pose as the broker"
-            self._easy_log(LogLevel.MQTT_LOG_WARNING, line)

@@ -1,0 +1,105 @@
+"""The matrix of certificates: what must be refused and what must be accepted, on every TLS backend.
+
+By Python's `ssl` the exceptions are compared with paho's.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import re
+import ssl
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import oxmqtt.client
+import pytest
+from support import clients
+from support.certificates import Authority
+from support.clients import Watched
+
+from .certificate_cases import BAD, GOOD, GOOD_FOR_OPENSSL, Setup
+
+BACKENDS = ["ssl"]
+if "backend" in inspect.signature(oxmqtt.client.Client.tls_set).parameters:
+    BACKENDS.append("rustls")
+
+
+def set_tls(client: Any, setup: Setup, backend: str = "ssl") -> None:
+    arguments = dict(setup.arguments)
+    if backend != "ssl":
+        arguments["backend"] = backend
+    client.tls_set(str(setup.trusted), **arguments)
+
+
+def refusal(mqtt: ModuleType, setup: Setup, backend: str = "ssl") -> OSError:
+    client = clients.make(mqtt, "careful")
+    set_tls(client, setup, backend)
+    client.connect_timeout = 0.5
+    try:
+        with pytest.raises(OSError) as caught:
+            client.connect(setup.host, setup.peer.port)
+    finally:
+        clients.dispose(client)
+    return caught.value
+
+
+def described(error: OSError) -> tuple[Any, ...]:
+    """Without the line of Python's source, and the number of milliseconds."""
+    return type(error), error.errno, re.sub(r"_ssl\.c:\d+", "_ssl.c", str(error))
+
+
+def test_the_matrix_is_large_enough() -> None:
+    assert len(BAD) >= 24 and len(GOOD) >= 8
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", BAD)
+def test_refused(
+    mqtt: ModuleType, authority: Authority, tmp_path: Path, name: str, backend: str
+) -> None:
+    """At connect(), and before the server has seen a byte of MQTT."""
+    setup = BAD[name](authority, tmp_path)
+    with setup.peer:
+        error = refusal(mqtt, setup, backend)
+        assert isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)), repr(error)
+        assert setup.peer.connects.items() == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # paho leaves the socket to the collector
+@pytest.mark.parametrize("name", [name for name in BAD if name not in ("silent",)])
+def test_refused_as_by_paho(
+    mqtt: ModuleType, paho: ModuleType, authority: Authority, tmp_path: Path, name: str
+) -> None:
+    setup = BAD[name](authority, tmp_path)
+    if "server_hostname" in setup.arguments:
+        pytest.skip("paho cannot ask for another name than the host")
+    with setup.peer:
+        assert described(refusal(mqtt, setup)) == described(refusal(paho, setup))
+    gc.collect()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", GOOD)
+def test_accepted(
+    mqtt: ModuleType, authority: Authority, tmp_path: Path, name: str, backend: str
+) -> None:
+    accept(mqtt, GOOD[name](authority, tmp_path), backend)
+
+
+@pytest.mark.parametrize("name", GOOD_FOR_OPENSSL)
+def test_accepted_by_openssl(
+    mqtt: ModuleType, authority: Authority, tmp_path: Path, name: str
+) -> None:
+    accept(mqtt, GOOD_FOR_OPENSSL[name](authority, tmp_path), "ssl")
+
+
+def accept(mqtt: ModuleType, setup: Setup, backend: str) -> None:
+    with setup.peer, Watched(mqtt, "accepts") as watched:
+        set_tls(watched.client, setup, backend)
+        watched.client.connect(setup.host, setup.peer.port)
+        watched.client.loop_start()
+        watched.connects.wait_count(1)
+        if "alpn_protocols" in setup.arguments:
+            assert setup.peer.connects.items()[0][0].selected_alpn_protocol() == "mqtt"
