@@ -99,8 +99,10 @@ impl Engine {
         };
         let shared = &self.shared;
         self.core().with_session(|session| {
+            if let Some(version) = version {
+                session.set_version(version);
+            }
             let config = session.config_mut();
-            config.version = version.unwrap_or(config.version);
             config.max_inflight = max_inflight
                 .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
             config.max_queued = max_queued.unwrap_or(config.max_queued);
@@ -295,6 +297,7 @@ impl Engine {
     fn reset(&self) {
         self.core().abandon();
         self.core().with_session(crate::session::Session::reset);
+        self.core().notify_progress();
     }
 
     #[getter]

@@ -46,6 +46,7 @@ pub(super) fn drop_unfinished(
         let copied = dropped.map(|((ticket, packet), state)| Copied { ticket, packet, state });
         (copied.collect(), session.config().version)
     });
+    shared.core.notify_progress();
     to_messages(py, shared, version, dropped)
 }
 

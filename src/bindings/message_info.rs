@@ -95,6 +95,7 @@ impl MQTTMessageInfo {
             }
             Tracking::Ticket { ticket, .. } => match ticket.outcome() {
                 None => Ok(false),
+                Some(_) if ticket.is_dropped() => Err(publish_failed("the client dropped it")),
                 Some(reason) if reason.is_failure() => Err(publish_failed(reason_name(reason))),
                 Some(_) => Ok(true),
             },

@@ -254,7 +254,8 @@ impl Core {
         self.inbox.pop(|| self.io_waker.wake())
     }
 
-    pub(super) fn notify_progress(&self) {
+    /// Wakes the threads that wait for a message, or for room, to look again.
+    pub fn notify_progress(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.progress.notify_all();
         }

@@ -16,6 +16,9 @@ pub(super) enum IdUse {
     Dropped,
 }
 
+/// Identifiers that messages leave alone, so that SUBSCRIBE and UNSUBSCRIBE always find one.
+const FOR_REQUESTS: usize = 16;
+
 /// Hands out identifiers in turn and skips those in use.
 #[derive(Debug, Default)]
 pub(super) struct PacketIds {
@@ -38,6 +41,10 @@ impl PacketIds {
     }
 
     pub(super) fn reserve(&mut self, usage: IdUse) -> Option<u16> {
+        let is_message = matches!(usage, IdUse::Publish(_));
+        if is_message && self.in_use.len() >= usize::from(u16::MAX) - FOR_REQUESTS {
+            return None;
+        }
         let id = self.next()?;
         self.in_use.insert(id, usage);
         Some(id)
@@ -92,14 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn all_identifiers_in_use_leave_none() {
+    fn messages_leave_some_to_requests() {
         let mut ids = PacketIds::default();
-        for seq in 0..u64::from(u16::MAX) {
+        for seq in 0..u64::from(u16::MAX) - FOR_REQUESTS as u64 {
             assert!(ids.reserve(IdUse::Publish(seq)).is_some());
+        }
+        assert_eq!(ids.reserve(IdUse::Publish(0)), None);
+        for _ in 0..FOR_REQUESTS {
+            assert!(ids.reserve(IdUse::Subscribe(1)).is_some());
         }
         assert_eq!(ids.next(), None);
         ids.release(77);
-        assert_eq!(ids.next(), Some(77));
+        assert_eq!(ids.reserve(IdUse::Publish(0)), None, "kept for a request");
+        assert_eq!(ids.reserve(IdUse::Unsubscribe(1)), Some(77));
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct Incoming {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     qos2: FxHashMap<u16, Incoming>,
+    /// How many QoS 1 messages of this connection are to be acknowledged, by identifier.
+    qos1: FxHashMap<u16, usize>,
     /// Messages of this connection that the server still counts [MQTT-4.9.0-1].
     unacknowledged: usize,
     aliases: FxHashMap<u16, Bytes>,
@@ -45,20 +47,27 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn handle_connection_end(&mut self) {
+        self.qos1 = FxHashMap::default();
         self.unacknowledged = 0;
         self.aliases.clear();
     }
 
-    /// The application acknowledged a QoS 1 message; `current` is its connection if it stands.
-    /// Whether PUBACK is due.
-    pub(super) fn handle_acknowledged_qos1(&mut self, current: Option<u32>) -> bool {
-        if current.is_some() {
-            self.unacknowledged = self.unacknowledged.saturating_sub(1);
+    /// The application acknowledged a QoS 1 message of the connection that stands. Whether PUBACK is
+    /// due: once for each message.
+    pub(super) fn handle_acknowledged_qos1(&mut self, packet_id: u16) -> bool {
+        let Some(count) = self.qos1.get_mut(&packet_id) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.qos1.remove(&packet_id);
         }
-        current.is_some()
+        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        true
     }
 
-    /// The same for a QoS 2 message; whether PUBCOMP is due now.
+    /// The application acknowledged a QoS 2 message; `current` is its connection if that stands.
+    /// Whether PUBCOMP is due now.
     pub(super) fn handle_acknowledged_qos2(
         &mut self,
         packet_id: u16,
@@ -78,6 +87,14 @@ impl Inbound {
                 false
             }
             _ => false,
+        }
+    }
+
+    /// A server of MQTT 3.1 does not say whether it kept the session. What it sends as new is new:
+    /// a kept message would have come with DUP.
+    fn forget_qos2_before(&mut self, packet_id: u16, epoch: u32) {
+        if self.qos2.get(&packet_id).is_some_and(|known| known.counted_on != epoch) {
+            self.qos2.remove(&packet_id);
         }
     }
 
@@ -341,11 +358,15 @@ impl Session {
             QoS::AtMostOnce => self.events.push(Event::Message(message)),
             QoS::AtLeastOnce => {
                 self.count_unacknowledged()?;
+                *self.inbound.qos1.entry(packet_id).or_default() += 1;
                 self.events.push(Event::Message(message));
             }
             QoS::ExactlyOnce => {
-                // A second PUBLISH with the identifier is the same message [MQTT-4.3.3-10].
                 let epoch = self.epoch;
+                if self.config.version == Version::V31 && !message.publish.dup() {
+                    self.inbound.forget_qos2_before(packet_id, epoch);
+                }
+                // A second PUBLISH with the identifier is the same message [MQTT-4.3.3-10].
                 let counted = match self.inbound.qos2.get_mut(&packet_id) {
                     Some(known) => std::mem::replace(&mut known.counted_on, epoch) == epoch,
                     None => {

@@ -242,6 +242,25 @@ impl Ledger {
         self.in_flight = 0;
     }
 
+    /// Replaces the packets by what `encode` makes of them: the packet, and where its identifier
+    /// stands. Returns the messages of which it makes nothing.
+    pub(super) fn reencode(
+        &mut self,
+        encode: impl Fn(&[u8]) -> Option<(Box<[u8]>, u32)>,
+    ) -> Vec<Ended> {
+        let mut unfit = Vec::new();
+        for (seq, slot) in (self.first..).zip(&mut self.entries) {
+            let Some(entry) = slot.as_mut().filter(|entry| !entry.is_dropped()) else { continue };
+            entry.stamp(1); // no packet without an identifier can be read
+            match encode(&entry.packet) {
+                Some((packet, id_at)) => (entry.packet, entry.id_at) = (packet, id_at),
+                None => unfit.push(seq),
+            }
+            entry.stamp(entry.ticket.packet_id());
+        }
+        unfit.into_iter().filter_map(|seq| self.remove(seq)).collect()
+    }
+
     /// The server lost the session: what it had received but not released is published again.
     pub(super) fn forget_receipts(&mut self) {
         for entry in self.entries.iter_mut().flatten() {
@@ -261,6 +280,9 @@ impl Ledger {
         for entry in self.entries.drain(sent..).flatten() {
             entry.leave(ids);
             drained.push((entry.ticket, Bytes::from(entry.packet)));
+        }
+        for (ticket, _) in &drained {
+            ticket.drop_message();
         }
         self.unfinished = 0;
         self.unnamed = 0;

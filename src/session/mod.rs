@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-use crate::codec::{Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version};
+use crate::codec::{
+    AckKind, Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version,
+};
 
 pub use config::{ConnectOptions, SessionConfig};
 pub use error::{LocalError, PeerError};
@@ -41,7 +43,7 @@ use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
 use ledger::Ledger;
 use limits::ClientLimits;
-use outbound::OwnAliases;
+use outbound::{OwnAliases, reencode};
 use outbox::Outbox;
 
 /// A closing connection may take this long without progress to get rid of its last bytes.
@@ -53,6 +55,7 @@ enum Phase {
     Idle,
     AwaitConnAck {
         deadline: Instant,
+        timeout: Duration,
     },
     Online,
     /// The last packet is in the out-buffer; the connection ends when it is written.
@@ -116,7 +119,20 @@ impl Session {
         &self.config
     }
 
-    /// Settings for what comes next; the version only changes between connections.
+    /// Speaks another version from the next connection on; messages that wait are encoded anew. One
+    /// that the version cannot carry ends as failed.
+    pub fn set_version(&mut self, version: Version) {
+        let before = std::mem::replace(&mut self.config.version, version);
+        if before.has_properties() == version.has_properties() {
+            return;
+        }
+        for ended in self.ledger.reencode(|packet| reencode(packet, before, version)) {
+            let reason = ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR;
+            self.finish(ended, AckKind::PubAck, reason, Properties::default());
+        }
+    }
+
+    /// Settings for what comes next; the version has [`Self::set_version`].
     pub fn config_mut(&mut self) -> &mut SessionConfig {
         &mut self.config
     }
@@ -214,13 +230,15 @@ impl Session {
         self.clean_start = options.clean_start;
         self.client_id = client_id;
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
-        self.phase = Phase::AwaitConnAck { deadline: now + options.connack_timeout };
+        let timeout = options.connack_timeout;
+        self.phase = Phase::AwaitConnAck { deadline: now + timeout, timeout };
         self.epoch = self.epoch.wrapping_add(1);
         Ok(self.epoch)
     }
 
     /// Forgets the identifier the server had assigned and all messages not finished.
     pub fn reset(&mut self) {
+        self.drop_unfinished();
         let config = self.config.clone();
         let epoch = self.epoch;
         *self = Self::new(config);
@@ -364,7 +382,9 @@ impl Session {
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::AwaitConnAck { deadline } | Phase::Draining { deadline, .. } => Some(*deadline),
+            Phase::AwaitConnAck { deadline, .. } | Phase::Draining { deadline, .. } => {
+                Some(*deadline)
+            }
             Phase::Online => self.keep_alive.as_ref().and_then(KeepAlive::deadline),
             Phase::Idle | Phase::Ended { .. } => None,
         }
@@ -374,8 +394,14 @@ impl Session {
     /// the application does not take its events.
     pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
         match &mut self.phase {
-            Phase::AwaitConnAck { deadline } if now >= *deadline => {
-                self.phase = Phase::Ended { closed: Closed::ConnAckTimeout };
+            // Nobody looked whether CONNACK has come.
+            Phase::AwaitConnAck { deadline, timeout } if !reading => *deadline = now + *timeout,
+            Phase::AwaitConnAck { deadline, .. } if now >= *deadline => {
+                let closed = match self.deferred_disconnect {
+                    Some(_) => Closed::Requested,
+                    None => Closed::ConnAckTimeout,
+                };
+                self.phase = Phase::Ended { closed };
             }
             Phase::Draining { deadline, closed } if now >= *deadline => {
                 self.phase = Phase::Ended { closed: closed.clone() };

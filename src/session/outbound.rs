@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use rustc_hash::FxHashMap;
 
 use crate::codec::{
-    AckKind, EncodeError, Packet, Properties, PublishParts, QoS, ReasonCode, Subscribe,
-    SubscriptionOptions, Unsubscribe, encode_ack, encode_publish, publish_size,
+    AckKind, EncodeError, Packet, Properties, Publish, PublishParts, QoS, ReasonCode, Subscribe,
+    SubscriptionOptions, Unsubscribe, Version, encode_ack, encode_publish, parse_frame,
+    publish_size,
 };
 
 use super::error::LocalError;
@@ -141,9 +143,8 @@ impl Session {
         if encode_publish(&mut packet, self.config.version, &parts).is_err() {
             return refused(LocalError::PacketTooLarge, 0);
         }
-        let id_at = 1 + length_field_size(&packet) + 2 + topic.len();
-        let ticket =
-            self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at as u32, message.qos);
+        let id_at = identifier_at(&packet, topic);
+        let ticket = self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at, message.qos);
         self.pump();
         Ok(Receipt::Tracked { ticket })
     }
@@ -180,7 +181,7 @@ impl Session {
                     if resend && let Some(first) = out.get_mut(before) {
                         set_dup(first);
                         if trace && let Some(packet) = out.get(before..) {
-                            let packet = bytes::Bytes::copy_from_slice(packet);
+                            let packet = Bytes::copy_from_slice(packet);
                             traced = Some(Trace::SentPublish { packet });
                         }
                     }
@@ -266,7 +267,10 @@ impl Session {
         let current = (epoch == self.epoch && self.is_online()).then_some(epoch);
         let (kind, due) = match qos {
             QoS::AtMostOnce => return,
-            QoS::AtLeastOnce => (AckKind::PubAck, self.inbound.handle_acknowledged_qos1(current)),
+            QoS::AtLeastOnce => {
+                let due = current.is_some() && self.inbound.handle_acknowledged_qos1(packet_id);
+                (AckKind::PubAck, due)
+            }
             QoS::ExactlyOnce => {
                 (AckKind::PubComp, self.inbound.handle_acknowledged_qos2(packet_id, epoch, current))
             }
@@ -296,6 +300,24 @@ pub enum RequestError {
     Local(#[from] LocalError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+/// A PUBLISH of QoS 1 or 2 as another version writes it, and where its identifier stands.
+pub(super) fn reencode(packet: &[u8], from: Version, to: Version) -> Option<(Box<[u8]>, u32)> {
+    let frame = parse_frame(packet).ok().flatten()?;
+    let body = Bytes::copy_from_slice(packet.get(frame.header_len..)?);
+    let publish = Publish::decode(from, frame.first, &body, &body).ok()?;
+    let properties = if to.has_properties() { publish.properties_bytes() } else { &[] };
+    let parts = PublishParts { properties, ..publish.parts() };
+    let mut packet = Vec::with_capacity(publish_size(to, &parts));
+    encode_publish(&mut packet, to, &parts).ok()?;
+    let id_at = identifier_at(&packet, parts.topic);
+    Some((packet.into_boxed_slice(), id_at))
+}
+
+/// Where in a PUBLISH of QoS 1 or 2 its identifier stands.
+fn identifier_at(packet: &[u8], topic: &str) -> u32 {
+    (1 + length_field_size(packet) + 2 + topic.len()) as u32
 }
 
 fn traits_of(packet: &[u8]) -> (QoS, bool) {

@@ -6,6 +6,7 @@ use crate::codec::ReasonCode;
 
 const PENDING: u16 = 0x100;
 const UNREPORTED: u16 = 0x200;
+const DROPPED: u16 = 0x400;
 
 /// Shared by the ledger and whoever waits for the message.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Ticket {
         self.packet_id.store(packet_id, Ordering::Relaxed);
     }
 
-    /// The reason code once the server, or a limit of it, ended the message.
+    /// The reason code once the server, a limit of it, or the application ended the message.
     pub fn outcome(&self) -> Option<ReasonCode> {
         match self.outcome.load(Ordering::Acquire) {
             PENDING => None,
@@ -41,9 +42,25 @@ impl Ticket {
         if self.outcome.load(Ordering::Acquire) & UNREPORTED != 0 { None } else { self.outcome() }
     }
 
+    /// Whether the application took the message back before it ended.
+    pub fn is_dropped(&self) -> bool {
+        self.outcome.load(Ordering::Acquire) & DROPPED != 0
+    }
+
     pub(super) fn settle(&self, reason: ReasonCode, to_report: bool) {
         let flag = if to_report { UNREPORTED } else { 0 };
-        self.outcome.store(u16::from(reason.0) | flag, Ordering::Release);
+        self.end(u16::from(reason.0) | flag);
+    }
+
+    /// The application took the message back; nobody waits for it any longer.
+    pub(super) fn drop_message(&self) {
+        self.end(u16::from(ReasonCode::UNSPECIFIED_ERROR.0) | DROPPED);
+    }
+
+    /// The first end counts.
+    fn end(&self, outcome: u16) {
+        let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
+        let _ = self.outcome.compare_exchange(PENDING, outcome, release, relaxed);
     }
 
     /// Says that the callback for the outcome has returned.

@@ -105,6 +105,29 @@ fn before_connack_disconnect_waits_for_what_was_accepted() {
     }
 }
 
+/// Whoever asked to disconnect does not hear of a time-out, but that the server refused is news.
+#[test]
+fn a_disconnect_that_waits_ends_as_asked_or_as_the_server_says() {
+    for version in VERSIONS {
+        for refused in [false, true] {
+            let mut rig = Rig::new(version);
+            let ticket = rig.publish(QOS_1);
+            rig.connect();
+            assert!(disconnect(&mut rig));
+            if refused {
+                let reason = if version == Version::V5 { 0x87 } else { 5 };
+                rig.feed(&connack(version, false, reason, &[]));
+                assert!(matches!(rig.closed(), Closed::Refused(r) if r.0 == reason));
+            } else {
+                rig.wait(5 * SECOND);
+                assert!(matches!(rig.closed(), Closed::Requested));
+            }
+            assert!(!rig.session.is_disconnecting());
+            assert_eq!((ticket.outcome(), rig.session.unfinished()), (None, 1));
+        }
+    }
+}
+
 #[test]
 fn before_connack_disconnect_has_nothing_else_to_wait_for() {
     for version in VERSIONS {

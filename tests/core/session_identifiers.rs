@@ -11,6 +11,9 @@ use crate::session_wire::{PUBACK, Sent, ack, answer, packet};
 
 const QOS_1: QoS = QoS::AtLeastOnce;
 const ALL: usize = 65_535;
+/// A few are left to SUBSCRIBE and UNSUBSCRIBE.
+const FOR_REQUESTS: usize = 16;
+const FOR_MESSAGES: usize = ALL - FOR_REQUESTS;
 
 fn subscribe(rig: &mut Rig) -> Result<u16, RequestError> {
     let filters = vec![("f".into(), Default::default())];
@@ -51,21 +54,28 @@ fn an_identifier_in_use_is_passed_over_after_the_wrap() {
 #[test]
 fn more_messages_than_identifiers() {
     let mut rig = Rig::with(|config| config.max_inflight = 0);
-    let tickets: Vec<_> = (0..ALL + 10).map(|_| rig.publish(QOS_1)).collect();
-    assert_eq!(rig.session.unfinished(), ALL + 10);
-    let named: HashSet<_> = tickets[..ALL].iter().map(|t| t.packet_id()).collect();
-    assert!(named.len() == ALL && !named.contains(&0));
-    assert!(tickets[ALL..].iter().all(|ticket| ticket.packet_id() == 0));
-    assert_eq!(rig.go_online(false, &[]).len(), ALL);
+    let tickets: Vec<_> = (0..FOR_MESSAGES + 10).map(|_| rig.publish(QOS_1)).collect();
+    assert_eq!(rig.session.unfinished(), FOR_MESSAGES + 10);
+    let named: HashSet<_> = tickets[..FOR_MESSAGES].iter().map(|t| t.packet_id()).collect();
+    assert!(named.len() == FOR_MESSAGES && !named.contains(&0));
+    assert!(tickets[FOR_MESSAGES..].iter().all(|ticket| ticket.packet_id() == 0));
+    assert_eq!(rig.go_online(false, &[]).len(), FOR_MESSAGES);
+    for _ in 0..FOR_REQUESTS {
+        assert!(subscribe(&mut rig).is_ok(), "messages leave some to requests");
+    }
     assert!(matches!(
         subscribe(&mut rig),
         Err(RequestError::Local(LocalError::NoPacketIdentifier))
     ));
+    for id in FOR_MESSAGES as u16 + 1..=65_535 {
+        rig.feed(&answer(Version::V311, 0x90, id, &[0]));
+    }
+    rig.sent();
     let sent = rig.exchange(&[ack(PUBACK, 500), ack(PUBACK, 9)].concat());
     assert_eq!(publishes(&sent), [(false, 1, 9), (false, 1, 500)]);
-    assert_eq!(tickets[ALL].packet_id(), 9);
-    assert_eq!(tickets[ALL + 1].packet_id(), 500);
-    assert_eq!(tickets[ALL + 2].packet_id(), 0);
+    assert_eq!(tickets[FOR_MESSAGES].packet_id(), 9);
+    assert_eq!(tickets[FOR_MESSAGES + 1].packet_id(), 500);
+    assert_eq!(tickets[FOR_MESSAGES + 2].packet_id(), 0);
 }
 
 /// Later messages must not take all identifiers while an earlier one has none: with nothing in
@@ -76,12 +86,12 @@ fn a_message_without_identifier_is_not_overtaken_by_later_ones() {
         config.version = Version::V5;
         config.max_inflight = 1;
     });
-    for _ in 0..ALL {
+    for _ in 0..FOR_MESSAGES {
         rig.publish(QOS_1);
     }
     let waiting = rig.publish(QOS_1);
     let mut in_flight = publishes(&rig.go_online(false, &[]))[0].2;
-    for _ in 1..ALL {
+    for _ in 1..FOR_MESSAGES {
         rig.feed(&ack(PUBACK, in_flight));
         rig.publish(QOS_1);
         in_flight = publishes(&rig.sent())[0].2;

@@ -30,7 +30,11 @@ fn in_any_order() {
         assert_eq!(rig.messages().len(), 2);
         assert_eq!(rig.acknowledge(2, QOS_2), [Sent::PubComp(2, 0)]);
         assert_eq!(rig.acknowledge(1, QOS_1), [Sent::PubAck(1, 0)]);
+        assert_eq!(rig.acknowledge(1, QOS_1), [], "once is enough");
+        assert_eq!(rig.acknowledge(9, QOS_1), [], "never heard of");
         assert_eq!(rig.acknowledge(1, QoS::AtMostOnce), []);
+        rig.feed(&deliver(version, 1, 1));
+        assert_eq!(rig.acknowledge(1, QOS_1), [Sent::PubAck(1, 0)], "the next with the identifier");
     }
 }
 

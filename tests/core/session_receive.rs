@@ -47,6 +47,7 @@ fn qos_1_again_is_a_message_again() {
     assert_eq!(rig.messages().len(), 2);
     assert_eq!(rig.acknowledge(7, QOS_1), [Sent::PubAck(7, 0)]);
     assert_eq!(rig.acknowledge(7, QOS_1), [Sent::PubAck(7, 0)]);
+    assert_eq!(rig.acknowledge(7, QOS_1), [], "one for each");
 }
 
 #[test]
@@ -218,4 +219,23 @@ fn a_repeated_publish_counts_on_the_new_connection() {
     rig.feed(&deliver(Version::V5, 2, 1));
     rig.feed(&deliver(Version::V5, 1, 2));
     rig.assert_refused(0x93);
+}
+
+/// MQTT 3.1 has no Session Present: the server tells by DUP what it kept.
+#[test]
+fn a_new_qos_2_message_under_the_identifier_of_a_lost_one() {
+    for (dup, expected) in [(false, b"new"), (true, b"old")] {
+        let mut rig = Rig::online(Version::V31);
+        let publish = |payload, dup| {
+            let message = Deliver { topic: "t", qos: 2, id: 7, payload, dup, ..Deliver::default() };
+            message.bytes(Version::V31)
+        };
+        rig.feed(&publish(b"old", false));
+        rig.cut();
+        rig.go_online(false, &[]);
+        assert_eq!(rig.exchange(&publish(b"new", dup)), [Sent::PubRec(7, 0)]);
+        rig.feed(&publish(b"other", false));
+        rig.feed(&ack(PUBREL, 7));
+        assert_eq!(rig.messages()[0].publish.payload(), expected, "dup {dup}");
+    }
 }

@@ -1,9 +1,10 @@
 //! What a new connection resumes, with the session kept and with the session lost.
 
 use oxmqtt::codec::{QoS, ReasonCode, Version};
+use oxmqtt::session::Outgoing;
 
 use crate::VERSIONS;
-use crate::session_rig::{Rig, publishes};
+use crate::session_rig::{Rig, outgoing, publishes};
 use crate::session_wire::{PUBACK, PUBCOMP, PUBREC, Sent, ack, ack_with};
 
 const QOS_1: QoS = QoS::AtLeastOnce;
@@ -153,5 +154,68 @@ fn reset_forgets_everything() {
         assert_eq!(rig.session.unfinished(), 0);
         assert_eq!(rig.go_online(false, &[]), []);
         assert_eq!(rig.publish(QOS_1).packet_id(), 1);
+    }
+}
+
+/// What waits was encoded for one version, and the next connection speaks another.
+#[test]
+fn what_waits_is_encoded_anew_for_another_version() {
+    let expiry = [0x02, 0, 0, 0, 9];
+    for (from, to) in [
+        (Version::V5, Version::V311),
+        (Version::V311, Version::V5),
+        (Version::V5, Version::V31),
+        (Version::V311, Version::V31),
+    ] {
+        let mut rig = Rig::new(from);
+        let list: &[u8] = if from == Version::V5 { &expiry } else { &[] };
+        for qos in [QOS_1, QOS_2] {
+            rig.publish_with(&Outgoing { properties: list, ..outgoing(qos, b"m") }).unwrap();
+        }
+        rig.session.set_version(to);
+        let sent = rig.go_online(false, &[]);
+        assert_eq!(publishes(&sent), [(false, 1, 1), (false, 2, 2)], "{from:?} to {to:?}");
+        for packet in &sent {
+            assert!(matches!(packet, Sent::Publish { topic, payload, .. }
+                if topic == "t" && payload == b"m"));
+        }
+    }
+}
+
+#[test]
+fn what_another_version_cannot_say_fails() {
+    let mut rig = Rig::new(Version::V5);
+    let alias = Outgoing {
+        topic: "",
+        properties: &[0x23, 0, 1],
+        topic_alias: Some(1),
+        ..outgoing(QOS_1, b"m")
+    };
+    let unfit = rig.publish_with(&alias).unwrap();
+    rig.publish(QOS_1);
+    rig.session.set_version(Version::V311);
+    assert_eq!(unfit.outcome(), Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR));
+    assert_eq!(publishes(&rig.go_online(false, &[])), [(false, 1, 2)]);
+}
+
+#[test]
+fn a_dropped_message_has_its_end() {
+    for version in VERSIONS {
+        let mut rig = Rig::with(|config| {
+            config.version = version;
+            config.max_inflight = 1;
+        });
+        rig.go_online(false, &[]);
+        let tickets = [rig.publish(QOS_1), rig.publish(QOS_1)];
+        rig.sent();
+        assert_eq!(rig.session.drop_unfinished().len(), 2);
+        rig.feed(&ack(PUBACK, 1));
+        for ticket in &tickets {
+            assert!(ticket.is_dropped() && ticket.outcome().unwrap().is_failure());
+        }
+        assert!(rig.acked().is_empty());
+        let ticket = rig.publish(QOS_1);
+        rig.session.reset();
+        assert!(ticket.is_dropped(), "nobody waits for it any longer");
     }
 }

@@ -30,6 +30,23 @@ fn connack_has_a_deadline() {
     }
 }
 
+/// The inbox is full, so CONNACK may have come and nobody looked.
+#[test]
+fn the_deadline_of_connack_waits_while_nothing_is_read() {
+    for version in VERSIONS {
+        let mut rig = Rig::new(version);
+        rig.connect();
+        for _ in 0..3 {
+            rig.now += 5 * SECOND;
+            rig.session.handle_timeout(rig.now, false);
+            assert!(!rig.session.wants_close());
+            assert_eq!(rig.session.poll_timeout(), Some(rig.now + 5 * SECOND));
+        }
+        rig.wait(5 * SECOND);
+        assert!(matches!(rig.closed(), Closed::ConnAckTimeout));
+    }
+}
+
 #[test]
 fn an_idle_connection_pings_and_lives() {
     for version in VERSIONS {
