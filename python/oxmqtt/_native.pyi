@@ -131,6 +131,7 @@ class Engine:
         survives_exceptions: bool | None = None,
         on_message_is_method: bool | None = None,
         own_mids: bool | None = None,
+        cooperative: bool | None = None,
     ) -> None: ...
     def connect(
         self,

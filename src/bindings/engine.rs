@@ -74,7 +74,8 @@ impl Engine {
     /// Changes settings; those left out stay.
     #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None, manual_ack=None,
                         report_published=None, trace=None, event_driven=None, looping=None,
-                        survives_exceptions=None, on_message_is_method=None, own_mids=None))]
+                        survives_exceptions=None, on_message_is_method=None, own_mids=None,
+                        cooperative=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -89,6 +90,7 @@ impl Engine {
         survives_exceptions: Option<bool>,
         on_message_is_method: Option<bool>,
         own_mids: Option<bool>,
+        cooperative: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -117,6 +119,7 @@ impl Engine {
             (&shared.looping, looping),
             (&shared.survives_exceptions, survives_exceptions),
             (&shared.own_mids, own_mids),
+            (&shared.cooperative, cooperative),
         ];
         for (flag, value) in flags {
             if let Some(value) = value {

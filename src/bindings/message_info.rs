@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyIndexError, PyStopIteration};
 use pyo3::intern;
@@ -16,6 +16,10 @@ use super::convert::extract_deadline;
 use super::errors::{ErrorCode, not_queued, publish_failed};
 use super::shared::Shared;
 
+/// How long a waiter among greenlets sleeps before it looks again.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+
 /// How the message is followed.
 #[derive(Clone)]
 pub(super) enum Tracking {
@@ -28,6 +32,15 @@ pub(super) enum Tracking {
 }
 
 impl Tracking {
+    fn is_cooperative(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Handover { shared, .. } | Self::Ticket { shared, .. } => {
+                shared.cooperative.load(Ordering::Relaxed)
+            }
+        }
+    }
+
     /// Waits a while for the end of the message, and of its callback if another thread runs it.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         match self {
@@ -155,11 +168,21 @@ impl MQTTMessageInfo {
     fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.check_queued(py)?;
         let deadline = extract_deadline(timeout);
+        let cooperative = self.tracking.is_cooperative();
+        let mut pause = SHORTEST_PAUSE;
         loop {
-            let done = py.detach(|| self.tracking.wait(deadline));
+            let now = Instant::now();
+            let until = if cooperative { Some(now) } else { deadline };
+            let done = py.detach(|| self.tracking.wait(until));
             py.check_signals()?;
             if done || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.outcome(py).map(drop);
+            }
+            if cooperative {
+                let left = deadline.map_or(pause, |deadline| deadline - now);
+                let seconds = pause.min(left).as_secs_f64();
+                py.import(intern!(py, "time"))?.call_method1(intern!(py, "sleep"), (seconds,))?;
+                pause = LONGEST_PAUSE.min(pause * 2);
             }
         }
     }

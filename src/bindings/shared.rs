@@ -16,6 +16,8 @@ pub(super) struct Shared {
     pub(super) looping: AtomicBool,
     /// The program's own event loop drives the client: nothing may wait.
     pub(super) event_driven: AtomicBool,
+    /// Threads are greenlets of one thread: whoever waits has to let the others run.
+    pub(super) cooperative: AtomicBool,
     pub(super) trace: AtomicBool,
     pub(super) manual_ack: AtomicBool,
     /// A callback's exception does not end the loop, so its message counts as handled.
@@ -31,6 +33,7 @@ impl Default for Shared {
             callback_thread: AtomicUsize::new(0),
             looping: AtomicBool::new(false),
             event_driven: AtomicBool::new(false),
+            cooperative: AtomicBool::new(false),
             trace: AtomicBool::new(false),
             manual_ack: AtomicBool::new(false),
             survives_exceptions: AtomicBool::new(false),
@@ -70,7 +73,8 @@ impl Shared {
     }
 
     pub(super) fn may_wait(&self) -> bool {
-        !self.event_driven.load(Ordering::Relaxed) && !self.in_callback()
+        let driven = self.event_driven.load(Ordering::Relaxed);
+        !driven && !self.cooperative.load(Ordering::Relaxed) && !self.in_callback()
     }
 
     /// Makes this thread the one that runs callbacks, unless there is one.

@@ -18,12 +18,13 @@ TESTS = Path(__file__).resolve().parent.parent
 
 
 class Program:
-    """A Python program with `mqtt` imported; its lines arrive in `output` as they are printed."""
+    """A Python program with `mqtt` imported, after `first`; its lines arrive in `output` as they are printed."""
 
     def __init__(
-        self, source: str, client: str, *, prefix: Sequence[str] = (), **values: Any
+        self, source: str, client: str, *, first: str = "", prefix: Sequence[str] = (), **values: Any
     ) -> None:
         preamble = [
+            first,
             "import os, signal, sys, threading, time",
             # A shell that runs the tests in the background has SIGINT ignored; children inherit that.
             "signal.signal(signal.SIGINT, signal.default_int_handler)",

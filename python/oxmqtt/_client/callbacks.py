@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,12 @@ def _slot(name: str, doc: str) -> Any:
     return property(attrgetter(attribute), assign, doc=doc)
 
 
+def _under_gevent() -> bool:
+    """Whether gevent has turned the threads of this process into greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
+
+
 class TopicCallbacks(MQTTMatcher):
     """Callbacks per topic filter; a change reaches the engine's topic cache at once."""
 
@@ -117,6 +124,7 @@ class Callbacks(ClientState):
             event_driven=self.on_socket_register_write is not None,
             on_message_is_method=type(self).on_message is not Callbacks.on_message,
             own_mids=self._is_own("_mid_generate"),
+            cooperative=_under_gevent(),
         )
 
     on_log: Slot[CallbackOnLog] = _slot(
