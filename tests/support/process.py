@@ -10,41 +10,28 @@ import textwrap
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .waiting import PATIENCE, Deadline, Mailbox
 
+Self = TypeVar("Self", bound="Process")
 TESTS = Path(__file__).resolve().parent.parent
 
 
-class Program:
-    """A Python program with `mqtt` imported, after `first`; its lines arrive in `output` as they are printed."""
+class Process:
+    """A process whose lines arrive in `output` and `errors` as they are printed."""
 
-    def __init__(
-        self, source: str, client: str, *, first: str = "", prefix: Sequence[str] = (), **values: Any
-    ) -> None:
-        preamble = [
-            first,
-            "import os, signal, sys, threading, time",
-            # A shell that runs the tests in the background has SIGINT ignored; children inherit that.
-            "signal.signal(signal.SIGINT, signal.default_int_handler)",
-            f"import {client} as mqtt",
-            *(f"{name} = {value!r}" for name, value in values.items()),
-            "def say(*words): print(*words, flush=True)",
-        ]
-        code = "\n".join(preamble) + "\n" + textwrap.dedent(source)
-        environment = dict(os.environ)
-        path = [str(TESTS), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
+    def __init__(self, arguments: list[str], cwd: Path | None = None, **environment: str) -> None:
         self.output: Mailbox[str] = Mailbox()
         self.errors: Mailbox[str] = Mailbox()
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-X", "faulthandler", "-c", code],
+            arguments,
+            cwd=cwd,
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
         )
         self._readers = [
             self._read(self.process.stdout, self.output),
@@ -89,7 +76,7 @@ class Program:
     def error_text(self) -> str:
         return "\n".join(self.errors)
 
-    def __enter__(self) -> Program:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,3 +99,32 @@ class Program:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         return thread
+
+
+class Program(Process):
+    """A Python program with `mqtt` imported, after `first`."""
+
+    def __init__(
+        self,
+        source: str,
+        client: str,
+        *,
+        first: str = "",
+        prefix: Sequence[str] = (),
+        **values: Any,
+    ) -> None:
+        preamble = [
+            first,
+            "import os, signal, sys, threading, time",
+            # A shell that runs the tests in the background has SIGINT ignored; children inherit that.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)",
+            f"import {client} as mqtt",
+            *(f"{name} = {value!r}" for name, value in values.items()),
+            "def say(*words): print(*words, flush=True)",
+        ]
+        code = "\n".join(preamble) + "\n" + textwrap.dedent(source)
+        path = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+        super().__init__(
+            [*prefix, sys.executable, "-X", "faulthandler", "-c", code],
+            PYTHONPATH=os.pathsep.join(part for part in path if part),
+        )

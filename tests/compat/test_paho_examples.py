@@ -1,0 +1,110 @@
+"""The examples of paho-mqtt's source distribution, unchanged, on oxmqtt, in an environment without paho-mqtt.
+
+They connect to a public broker by name; a `sitecustomize` of the environment has that name mean a mosquitto here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import paho_sdist
+from support.mosquitto import Mosquitto
+from support.process import Process
+
+ROOT = Path(__file__).resolve().parents[2]
+RESOLVE = """
+import socket
+real = socket.getaddrinfo
+def getaddrinfo(host, port, *rest, **more):
+    if host == "mqtt.eclipseprojects.io":
+        host, port = "127.0.0.1", {port}
+    return real(host, port, *rest, **more)
+socket.getaddrinfo = getaddrinfo
+"""
+
+#: Programs that go on until they are stopped, by a line that shows they work.
+LASTING = {
+    "client_sub.py": "$SYS/broker/version 0 b'mosquitto",
+    "client_sub-class.py": "Received PUBLISH (d0, q0, r1, m0), '$SYS/broker/version'",
+    "client_sub-multiple-callback.py": "MESSAGES: $SYS/broker/messages/",
+    "client_logger.py": "DEBUG:__main__:Received PUBLISH (d0, q0, r1, m0), '$SYS/broker/version'",
+    "subscribe_callback.py": "paho/test/single : b'boo'",
+    "server_rpc_math.py": "Sending response 7.0 on 'replies/math/",
+}
+
+#: Programs that end, and a line that shows they worked.
+ENDING = {
+    "client_pub-wait.py": "mid: 2",
+    "client_pub_opts.py -H 127.0.0.1 -P {port} -t paho/opts -q 1 -N 3 -S 0": "mid: 3",
+    "client_rpc_math.py add 3 4": "Response: 7.0",
+    "client_session_present.py": "    Connection result: Success",
+    "loop_asyncio.py": "Finished",
+    "loop_select.py": "Finished",
+    "loop_trio.py": "Finished",
+    "publish_multiple.py": "",
+    "publish_single.py": "",
+    "publish_utf8-3.py": "",
+    "subscribe_simple.py": "b'",
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """One that tells about itself under `$SYS`."""
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto"), extra=("sys_interval 1",)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Path:
+    """A virtual environment with trio, the alias, and nothing of paho's."""
+    folder = tmp_path_factory.mktemp("scratch")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "sitecustomize.py").write_text(RESOLVE.format(port=broker.port))
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), "trio"]
+    if subprocess.run(install).returncode:
+        pytest.skip("trio cannot be installed")
+    return folder
+
+
+@pytest.mark.timeout(120)
+def test_examples(environment: Path, broker: Mosquitto) -> None:
+    try:
+        examples = paho_sdist.folder() / "examples"
+    except paho_sdist.NotAvailable as error:
+        pytest.skip(f"no sdist of paho-mqtt: {error}")
+    alias = ROOT / "python" / "oxmqtt" / "_paho_path"
+    python = str(environment / "bin" / "python")
+    path = f"{alias}:{ROOT / 'python'}"
+
+    def start(line: str) -> Process:
+        name, *arguments = line.format(port=broker.port).split()
+        command = [python, "-u", str(examples / name), *arguments]
+        return Process(command, PYTHONPATH=path)
+
+    whose = Process(
+        [python, "-c", "import paho.mqtt.client as m; print(m.Client.__mro__[-2])"], PYTHONPATH=path
+    )
+    with whose:
+        assert "oxmqtt" in whose.wait_line("<class")
+    with contextlib.ExitStack() as running:
+        lasting = {line: running.enter_context(start(line)) for line in LASTING}
+        lasting["server_rpc_math.py"].wait_line("Subscribing to math requests")
+        ending = {line: running.enter_context(start(line)) for line in ENDING}
+        for line, shown in ENDING.items():
+            program = ending[line]
+            assert program.exit_code(60) == 0, (line, program.error_text())
+            if shown:
+                program.wait_line(shown)
+        for line, shown in LASTING.items():
+            program = lasting[line]
+            lines = program.errors if "logger" in line else program.output
+            lines.wait_for(
+                lambda seen, shown=shown: any(text.startswith(shown) for text in seen), line
+            )

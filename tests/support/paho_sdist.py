@@ -1,0 +1,33 @@
+"""The source distribution of paho-mqtt, fetched from the package index: its tests and its examples run on oxmqtt.
+
+It is kept in `.cache`, outside git.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+VERSION = "2.2.0"
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "paho"
+
+
+class NotAvailable(Exception):
+    """The package index could not be asked."""
+
+
+def folder() -> Path:
+    """Where it is unpacked; fetched if it is not there yet."""
+    unpacked = CACHE / f"paho_mqtt-{VERSION}"
+    if not unpacked.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        fetch += ["--no-binary", "paho-mqtt", "--dest", str(CACHE), f"paho-mqtt=={VERSION}"]
+        done = subprocess.run(fetch, capture_output=True, text=True)
+        if done.returncode:
+            raise NotAvailable(done.stderr.strip().rpartition("\n")[2])
+        with tarfile.open(CACHE / f"{unpacked.name}.tar.gz") as archive:
+            archive.extractall(CACHE)
+    return unpacked
