@@ -89,6 +89,10 @@ test-python: setup broker ## Run the Python suites only
 conformance: setup ## Play the wire cases and the cases of our own; print the score
 	@$(BIN)/python -m pytest -q tests/conformance $(ARGS)
 
+.PHONY: chaos
+chaos: setup broker ## Reset every connection, 10,000 times a run: 20 seeds, two versions (half an hour)
+	@PYTHONPATH=tests $(BIN)/python -m chaos --seeds 20 $(ARGS)
+
 .PHONY: test-summary
 test-summary:
 	@echo

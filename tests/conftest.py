@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "chaos: a run of a minute under resets")
     config.addinivalue_line("markers", "better_than_paho(reason): paho 2.2.0 is known to fail this")
     if config.getoption("--client") == ORACLE:
         # paho leaves its socket pairs to the garbage collector

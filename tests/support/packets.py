@@ -1,6 +1,7 @@
 """MQTT packets of 3.1, 3.1.1 and 5 as bytes and back, written from the standards; shares no code with src/codec.
 
-The builders make what a *server* sends (and CONNECT, for a rival client); `parse` reads what a *client* sends.
+The builders make what a *server* sends (and CONNECT, for a rival client); `parse` reads what a *client* sends, and of a
+server's packets those of a session: CONNACK, PUBLISH and its acknowledgements, SUBACK.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def disconnect(version: int, reason: int = 0, properties: dict[str, Any] | None 
 
 @dataclass
 class Packet:
-    """A packet a client sent. Fields that its kind does not have keep their defaults."""
+    """A packet that `parse` has read. Fields that its kind does not have keep their defaults."""
 
     kind: int
     raw: bytes
@@ -122,10 +123,12 @@ class Packet:
     topic: str = ""
     payload: bytes = b""
     reason: int = 0
+    reasons: list[int] = field(default_factory=list)
     properties: dict[str, Any] = field(default_factory=dict)
     #: SUBSCRIBE: (filter, options byte); UNSUBSCRIBE: (filter, 0)
     filters: list[tuple[str, int]] = field(default_factory=list)
     connect: dict[str, Any] = field(default_factory=dict)
+    session_present: bool = False
 
     @property
     def name(self) -> str:
@@ -194,6 +197,14 @@ def parse(raw: bytes, version: int) -> Packet:
         while reader.left():
             name = reader.text()
             packet.filters.append((name, reader.byte() if kind == SUBSCRIBE else 0))
+    elif kind == CONNACK:
+        packet.session_present = bool(reader.byte() & 1)
+        packet.reason = reader.byte()
+        packet.properties = reader.properties() if reader.left() else {}
+    elif kind == SUBACK:
+        packet.mid = reader.two()
+        packet.properties = reader.properties() if version == V5 else {}
+        packet.reasons = list(reader.rest())
     elif kind in (DISCONNECT, AUTH):
         packet.reason = reader.byte() if reader.left() else 0
         packet.properties = reader.properties() if reader.left() else {}
