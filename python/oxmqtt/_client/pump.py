@@ -20,8 +20,11 @@ _CHUNK = 256 << 10
 _RECORD = 16 << 10
 #: Seconds a connection may linger after the client has let go of it.
 _LINGER = 1.0
-#: A read this long after the one before is an answer that somebody waits for, not part of a flood.
-_UNHURRIED = 0.001
+#: Seconds within which a piece follows close on the one before, and how many such make a flood.
+_CLOSE = 0.0001
+_LONG_STREAK = 8
+#: Seconds of a nap in a flood.
+_NAP = 0.00005
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -47,6 +50,9 @@ class Stream:
         self._server_done = self._engine_done = self._lingering = False
         self._unsendable: OSError | None = None
         self._received_at = 0.0
+        self._streak = 0
+        #: Many small pieces come close on each other; a moment later there will be more in one.
+        self.wants_nap = False
         self._is_tcp = tls.family != getattr(socket, "AF_UNIX", None)
         self._watched: dict[socket.socket, int] = {}
 
@@ -79,7 +85,7 @@ class Stream:
         if self._inward or self._server_done:
             return
         view = memoryview(buffer)
-        filled = 0
+        filled = records = 0
         try:
             while filled <= _CHUNK - _RECORD:
                 count = self.tls.recv_into(view[filled:])
@@ -87,13 +93,14 @@ class Stream:
                     self._server_done = True
                     break
                 filled += count
+                records += 1
         except _WAITS:
             pass
         except OSError as error:
             self._broke(error)
         if filled:
             self._inward = view[:filled]
-            self._acknowledge_promptly()
+            self._keep_pace(filled, records)
         self._give()
 
     def _give(self) -> None:
@@ -147,10 +154,15 @@ class Stream:
         self._server_done = True
         self._outward = _NOTHING
 
-    def _acknowledge_promptly(self) -> None:
-        """As the engine does on sockets of its own: see ``acknowledge_promptly`` in its streams."""
+    def _keep_pace(self, size: int, records: int) -> None:
+        """Naps in a flood, for larger pieces; acknowledges what is none, as the engine does on sockets
+        of its own: see ``acknowledge_promptly`` in its streams.
+        """
         before, self._received_at = self._received_at, time.monotonic()
-        if _QUICK_ACK is None or not self._is_tcp or self._received_at - before < _UNHURRIED:
+        is_close = self._received_at - before < _CLOSE or (self.wants_nap and records > 1)
+        self._streak = self._streak + 1 if is_close else 0
+        self.wants_nap = self._streak >= _LONG_STREAK and size < _RECORD
+        if _QUICK_ACK is None or not self._is_tcp or self._streak >= _LONG_STREAK:
             return
         try:
             self.tls.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
@@ -276,9 +288,13 @@ class Pump:
 
     def _run(self) -> None:
         selector = self.selector
+        nap = False
         while True:
             timeout = self._released[0][0] - time.monotonic() if self._released else None
+            if nap:
+                time.sleep(_NAP)
             ready = [(key.data, key.fileobj) for key, _ in selector.select(timeout)]
+            nap = False
             with self.lock:
                 while self._new:
                     stream = self._new.popleft()
@@ -291,6 +307,7 @@ class Pump:
                         stream.step(sock, self.buffer, selector)
                     except Exception as error:  # one connection must not end the others'
                         stream.fail(error, selector)
+                    nap |= stream.wants_nap
                     if stream.closed:
                         self._streams.discard(stream)
                 self._close_overdue()
