@@ -15,7 +15,7 @@ import pytest
 from support.clients import dispose
 from support.mosquitto import Mosquitto
 
-from . import connection_programs  # noqa: F401  (registers its programs)
+from . import connection_programs, helper_programs  # noqa: F401  (register their programs)
 from .programs import PROGRAMS, Stage
 
 VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
