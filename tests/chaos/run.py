@@ -12,6 +12,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,8 +88,15 @@ class Result:
         return "\n".join([str(self), *self.faults, f"replay: {replay}"])
 
 
+def is_published(info: Any) -> bool:
+    try:
+        return bool(info.is_published())
+    except RuntimeError:  # paho's answer for all that was published while there was no connection
+        return False
+
+
 class Sender:
-    """Publishes; hears of `on_publish`, and asks the judge at that instant whether the server owns the message."""
+    """Publishes, and asks the judge whether the server owns what `on_publish` and `is_published()` call published."""
 
     def __init__(self, client: Any, rules: SenderRules) -> None:
         self.client = client
@@ -98,6 +106,7 @@ class Sender:
         self._numbers: defaultdict[int, deque[int]] = defaultdict(deque)
         self._reports: deque[tuple[int, bool, int]] = deque()
         self._reports_of_id: Counter[int] = Counter()
+        self._infos: deque[tuple[int, Any]] = deque()
         client.on_publish = self._on_publish
 
     def publish_up_to(self, count: int) -> None:
@@ -105,6 +114,7 @@ class Sender:
             message = self.rules.messages[self.published]
             info = self.client.publish(message.topic, message.payload, message.qos)
             self._numbers[info.mid].append(self.published)
+            self._infos.append((self.published, info))
             self.published += 1
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, props: Any) -> None:
@@ -125,6 +135,13 @@ class Sender:
                 self.rules.violation(f"on_publish of message {number}, which the server lacks")
             self.rules.reported.add(number)
             self.reported += 1
+        for number, info in islice(self._infos, 2 * MAX_INFLIGHT):
+            if is_published(info) and number not in self.rules.owned:
+                self.rules.violation(f"is_published() of message {number}, which the server lacks")
+        while self._infos and self._infos[0][0] in self.rules.reported:
+            number, info = self._infos.popleft()
+            if not is_published(info):
+                self.rules.violation(f"no is_published() after on_publish of message {number}")
 
 
 class Receiver:
