@@ -38,7 +38,7 @@ pub use property::{
     PROPERTIES, PropertyContext, PropertyId, PropertyKind, PropertyRow, PropertyValue,
 };
 pub use property_list::PropertyIter;
-pub use publish::{Publish, PublishParts, encode_publish, publish_size};
+pub use publish::{Publish, PublishParts, encode_publish, encoded_topic_alias, publish_size};
 pub use reason::{REASON_CODES, ReasonCode, ReasonCodeRow};
 pub use subscribe::{
     RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe,

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::frame::packet_len;
-use super::primitives::{Reader, keep, put_variable, variable_len};
+use super::primitives::{Reader, keep, parse_variable, put_variable, variable_len};
 use super::property_list::validate;
 use super::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PacketType, Properties, PropertyContext,
@@ -262,6 +262,20 @@ fn check_alias(version: Version, parts: &PublishParts<'_>) -> Result<(), EncodeE
     let aliased = version.has_properties()
         && PropertyIter::new(parts.properties).find(PropertyId::TopicAlias).is_some();
     if aliased { Ok(()) } else { Err(EncodeError::EmptyTopic) }
+}
+
+/// The Topic Alias of an encoded PUBLISH of MQTT 5.0 whose property length stands at `at`.
+pub fn encoded_topic_alias(packet: &[u8], at: usize) -> Option<u16> {
+    let rest = packet.get(at..)?;
+    if rest.first() == Some(&0) {
+        return None;
+    }
+    let (len, start) = parse_variable(rest).ok()??;
+    let list = rest.get(start..start + len as usize)?;
+    match PropertyIter::new(list).find(PropertyId::TopicAlias) {
+        Some(PropertyValue::TwoByte(alias)) => Some(alias),
+        _ => None,
+    }
 }
 
 /// A topic name is UTF-8 without U+0000 and without wildcards [MQTT-3.3.2-1, MQTT-3.3.2-2].

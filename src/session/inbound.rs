@@ -253,6 +253,15 @@ impl Session {
                 _ => Err(PeerError::Protocol("packet before CONNACK")),
             };
         }
+        match &packet {
+            Packet::PubAck(ack)
+            | Packet::PubRec(ack)
+            | Packet::PubRel(ack)
+            | Packet::PubComp(ack) => self.own.check_problem_information(&ack.properties)?,
+            Packet::SubAck(answer) => self.own.check_problem_information(&answer.properties)?,
+            Packet::UnsubAck(answer) => self.own.check_problem_information(&answer.properties)?,
+            _ => {}
+        }
         match packet {
             Packet::Publish(publish) => self.handle_publish(publish),
             Packet::PubAck(ack) => self.handle_ack(AckKind::PubAck, ack),
@@ -303,6 +312,13 @@ impl Session {
         let assigned = properties.assigned_client_identifier();
         if reason == ReasonCode::SUCCESS && assigned.is_some_and(|id| !self.may_be_assigned(id)) {
             let error = PeerError::Protocol("assigned client identifier that was not asked for");
+            return self.fail(error, now);
+        }
+        if reason == ReasonCode::SUCCESS
+            && properties.authentication_method() != self.own.authentication_method.as_deref()
+        {
+            // [MQTT-4.12.0-5], [MQTT-4.12.0-6]
+            let error = PeerError::Protocol("authentication method other than that of CONNECT");
             return self.fail(error, now);
         }
         let event = Event::ConnAck { session_present, reason, properties: properties.clone() };

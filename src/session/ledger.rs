@@ -74,8 +74,15 @@ pub type Unfinished<'a> = (&'a Arc<Ticket>, &'a [u8], Progress);
 
 /// What the ledger wants sent.
 pub(super) enum Dispatch<'a> {
-    Publish { packet: &'a [u8], resend: bool },
-    Release { packet_id: u16 },
+    /// The packet identifier stands at `id_at`; under MQTT 5.0 the properties follow.
+    Publish {
+        packet: &'a [u8],
+        id_at: usize,
+        resend: bool,
+    },
+    Release {
+        packet_id: u16,
+    },
 }
 
 impl Ledger {
@@ -166,7 +173,8 @@ impl Ledger {
                 Stage::Publish => {
                     let resend = entry.sent_before;
                     entry.sent_before = true;
-                    send(Dispatch::Publish { packet: &entry.packet, resend });
+                    let id_at = entry.id_at as usize;
+                    send(Dispatch::Publish { packet: &entry.packet, id_at, resend });
                 }
                 Stage::Release => {
                     send(Dispatch::Release { packet_id: entry.ticket.packet_id() });

@@ -1,8 +1,10 @@
 //! What both sides allow each other on the current connection.
 
+use bytestring::ByteString;
+
 use crate::codec::{Properties, PropertyId, PropertyValue, QoS, ReasonCode};
 
-use super::error::LocalError;
+use super::error::{LocalError, PeerError};
 
 /// Packets above this are refused before they are buffered unless CONNECT announced another bound.
 pub(super) const DEFAULT_MAXIMUM_PACKET_SIZE: usize = 268_435_460;
@@ -43,6 +45,16 @@ impl ServerLimits {
         }
     }
 
+    /// Whether a PUBLISH with this Topic Alias may go to this server
+    /// [MQTT-3.2.2-17], [MQTT-3.2.2-18].
+    pub fn admit_alias(&self, alias: Option<u16>) -> Result<(), LocalError> {
+        if alias > Some(self.topic_alias_maximum) {
+            Err(LocalError::TopicAliasInvalid)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Whether a PUBLISH of these traits may go to this server
     /// [MQTT-3.2.2-11], [MQTT-3.2.2-14], [MQTT-3.2.2-15].
     pub fn admit(&self, qos: QoS, retain: bool, size: usize) -> Result<(), LocalError> {
@@ -72,15 +84,33 @@ impl LocalError {
     }
 }
 
-/// Limits this client announced in CONNECT; the server must keep them.
-#[derive(Clone, Copy, Debug)]
+/// What this client announced in CONNECT; the server must keep to it.
+#[derive(Clone, Debug)]
 pub(super) struct ClientLimits {
     pub receive_maximum: u16,
     pub topic_alias_maximum: u16,
     pub maximum_packet_size: usize,
+    /// Whether Reason Strings and User Properties are welcome everywhere.
+    pub problem_information: bool,
+    pub authentication_method: Option<ByteString>,
 }
 
 impl ClientLimits {
+    /// Whether a packet with these properties may come: without Request Problem Information it has
+    /// neither Reason String nor User Property [MQTT-3.1.2-29].
+    pub(super) fn check_problem_information(
+        &self,
+        properties: &Properties,
+    ) -> Result<(), PeerError> {
+        if self.problem_information
+            || properties.reason_string().is_none() && properties.user_properties().next().is_none()
+        {
+            Ok(())
+        } else {
+            Err(PeerError::Protocol("problem information that was not asked for"))
+        }
+    }
+
     pub(super) fn from_connect(properties: &Properties) -> Self {
         Self {
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
@@ -89,6 +119,8 @@ impl ClientLimits {
                 Some(PropertyValue::FourByte(size)) => size as usize,
                 _ => DEFAULT_MAXIMUM_PACKET_SIZE,
             },
+            problem_information: properties.request_problem_information().unwrap_or(true),
+            authentication_method: properties.authentication_method().map(ByteString::from),
         }
     }
 }

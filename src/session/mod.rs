@@ -154,8 +154,13 @@ impl Session {
 
     /// Whether packets can be sent.
     fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Online | Phase::AwaitConnAck { .. })
-            && self.deferred_disconnect.is_none()
+        let open = match self.phase {
+            Phase::Online => true,
+            // Nothing but AUTH and DISCONNECT may precede it then [MQTT-3.1.2-30].
+            Phase::AwaitConnAck { .. } => self.own.authentication_method.is_none(),
+            _ => false,
+        };
+        open && self.deferred_disconnect.is_none()
     }
 
     /// The identifier the server chose for a client that named none [MQTT-3.2.2-16].

@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use crate::codec::{
     AckKind, EncodeError, Packet, Properties, Publish, PublishParts, QoS, ReasonCode, Subscribe,
-    SubscriptionOptions, Unsubscribe, Version, encode_ack, encode_publish, parse_frame,
-    publish_size,
+    SubscriptionOptions, Unsubscribe, Version, encode_ack, encode_publish, encoded_topic_alias,
+    parse_frame, publish_size,
 };
 
 use super::error::LocalError;
@@ -90,9 +90,17 @@ impl Session {
         if message.topic_alias.is_none() {
             return self.accept(message, message.topic);
         }
-        if self.is_online() && message.topic_alias > Some(self.server.topic_alias_maximum) {
+        let admitted = match self.phase {
+            Phase::Online => self.server.admit_alias(message.topic_alias),
+            // The server has not said that it takes any; QoS 1 and 2 wait until it has.
+            Phase::AwaitConnAck { .. } if message.qos == QoS::AtMostOnce => {
+                Err(LocalError::TopicAliasInvalid)
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = admitted {
             let packet_id = self.ids.next().unwrap_or(0);
-            return Err(RefusedPublish { packet_id, error: LocalError::TopicAliasInvalid });
+            return Err(RefusedPublish { packet_id, error });
         }
         let mut aliases = std::mem::take(&mut self.own_aliases);
         let result = self.accept(message, aliases.resolve(message, self.epoch));
@@ -171,9 +179,16 @@ impl Session {
             let mut traced = None;
             let (out, server, trace) = (&mut self.out.bytes, &self.server, self.config.trace);
             let sent = self.ledger.dispatch(quota, &mut self.ids, |dispatch| match dispatch {
-                Dispatch::Publish { packet, resend } => {
+                Dispatch::Publish { packet, id_at, resend } => {
                     let (qos, retain) = traits_of(packet);
-                    if let Err(error) = server.admit(qos, retain, packet.len()) {
+                    let alias = match version {
+                        Version::V5 => encoded_topic_alias(packet, id_at + 2),
+                        Version::V31 | Version::V311 => None,
+                    };
+                    let admitted = server
+                        .admit(qos, retain, packet.len())
+                        .and_then(|()| server.admit_alias(alias));
+                    if let Err(error) = admitted {
                         refused = Some(error);
                         return;
                     }
