@@ -117,7 +117,14 @@ class Connection:
         if proxy.cutting:
             self.cut = proxy.plan(proxy.connections)
         self.judge.opened()
-        server = await asyncio.open_connection(*proxy.server, limit=CHUNK)
+        try:
+            server = await asyncio.open_connection(*proxy.server, limit=CHUNK)
+            await self._live(server)
+        finally:
+            self.client_gone.set()
+
+    async def _live(self, server: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        """Passes packets until the plan or one of the ends says stop, then resets both."""
         writers = {"client": self.client[1], "server": server[1]}
         for writer in writers.values():
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -126,17 +133,13 @@ class Connection:
             asyncio.ensure_future(self._pump(DOWN, server[0], self.client[1])),
         ]
         try:
-            patience = self.cut.patience if self.cut else None
-            try:
-                await asyncio.wait_for(self.stop.wait(), patience)
-            except asyncio.TimeoutError:
-                self._end("at a random time")
-            await self._reset(writers)
-        finally:
-            self.client_gone.set()
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            await asyncio.wait_for(self.stop.wait(), self.cut.patience if self.cut else None)
+        except asyncio.TimeoutError:
+            self._end("at a random time")
+        await self._reset(writers)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _reset(self, writers: dict[str, asyncio.StreamWriter]) -> None:
         """Resets both ends, in the order of the plan, and takes note of the end."""
@@ -187,7 +190,7 @@ class Connection:
         try:
             while chunk := await reader.read(CHUNK):
                 buffer += chunk
-                while not self.client_gone.is_set() and (raw := split(buffer)) is not None:
+                while (raw := split(buffer)) is not None:
                     self._pass(direction, raw, writer)
         except ConnectionError:
             pass  # as good as an end
@@ -200,7 +203,7 @@ class Connection:
         if found.kind == PINGRESP and not self.settled.is_set():
             self.settled.set()
             return
-        if direction == UP:
+        if direction == UP and not self.client_gone.is_set():
             self.judge.sent(found)
         if self.stop.is_set() or not self.forwarding or writer.transport.is_closing():
             return
