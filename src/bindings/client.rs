@@ -159,7 +159,8 @@ impl ClientBase {
                 MQTTMessageInfo::tracked(packet_id, code, tracking)
             }
             Err(refused) => {
-                MQTTMessageInfo::tracked(refused.packet_id, refused.error.into(), Tracking::Nothing)
+                let tracking = Tracking::Refused(refused.error);
+                MQTTMessageInfo::tracked(refused.packet_id, refused.error.into(), tracking)
             }
         };
         if qos == QoS::AtMostOnce && outcome.reports && shared.is_without_loop() {

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::codec::{PacketType, ReasonCode};
-use crate::session::{Handover, Ticket};
+use crate::session::{Handover, LocalError, Ticket};
 
 use super::convert::extract_deadline;
 use super::errors::{ErrorCode, not_queued, publish_failed};
@@ -23,8 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// How the message is followed.
 #[derive(Clone)]
 pub(super) enum Tracking {
-    /// It never went out, or was made by hand.
+    /// It was made by hand.
     Nothing,
+    /// It was not accepted.
+    Refused(LocalError),
     /// QoS 0: handed to the transport or lost with it.
     Handover { shared: Arc<Shared>, mark: u64 },
     /// QoS 1 and 2: ended by the server.
@@ -34,7 +36,7 @@ pub(super) enum Tracking {
 impl Tracking {
     fn is_cooperative(&self) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::Refused(_) => false,
             Self::Handover { shared, .. } | Self::Ticket { shared, .. } => {
                 shared.cooperative.load(Ordering::Relaxed)
             }
@@ -44,7 +46,7 @@ impl Tracking {
     /// Waits a while for the end of the message, and of its callback if another thread runs it.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         match self {
-            Self::Nothing => true,
+            Self::Nothing | Self::Refused(_) => true,
             Self::Handover { shared, mark } => {
                 shared.core.wait_for_handover(*mark, shared.callbacks_follow(), deadline)
             }
@@ -84,6 +86,12 @@ impl MQTTMessageInfo {
         if rc == ErrorCode::QueueSize as i32 {
             return Err(not_queued());
         }
+        if let Tracking::Refused(error) = self.tracking
+            && rc == ErrorCode::from(error) as i32
+            && error.is_limit_of_server()
+        {
+            return Err(publish_failed(&error.to_string()));
+        }
         let waits = matches!(self.tracking, Tracking::Ticket { .. });
         if rc > 0 && !(waits && rc == ErrorCode::NoConn as i32) {
             return Err(publish_failed(&error_string(py, rc)?));
@@ -95,7 +103,7 @@ impl MQTTMessageInfo {
     fn outcome(&self, py: Python<'_>) -> PyResult<bool> {
         self.check_queued(py)?;
         match &self.tracking {
-            Tracking::Nothing => Ok(false),
+            Tracking::Nothing | Tracking::Refused(_) => Ok(false),
             Tracking::Handover { shared, mark } => {
                 match shared.core.with_session(|session| session.handover(*mark)) {
                     Handover::Waiting => Ok(false),

@@ -23,6 +23,19 @@ pub enum LocalError {
     TopicAliasInvalid,
 }
 
+impl LocalError {
+    /// Whether a limit that the server announced forbids the request.
+    pub fn is_limit_of_server(self) -> bool {
+        match self {
+            Self::PacketTooLarge
+            | Self::QosNotSupported
+            | Self::RetainNotSupported
+            | Self::TopicAliasInvalid => true,
+            Self::NotConnected | Self::QueueFull | Self::NoPacketIdentifier => false,
+        }
+    }
+}
+
 /// What the server did wrong; the connection ends with this reason [MQTT-4.13.1-1].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PeerError {

@@ -219,6 +219,60 @@ def test_subscribe_finds_an_identifier_beside_a_full_ledger(
     assert (result, mid) == (watched.mqtt.MQTT_ERR_SUCCESS, 65_520)
 
 
+LIMITS = [
+    ({"maximum_qos": 0}, {"qos": 1}, "the QoS is above the server's Maximum QoS"),
+    ({"retain_available": 0}, {"retain": True}, "the server does not support retained messages"),
+    (
+        {"maximum_packet_size": 20},
+        {"payload": b"x" * 20},
+        "the packet is larger than the server's Maximum Packet Size",
+    ),
+]
+
+
+@pytest.mark.parametrize(("limits", "message", "text"), LIMITS)
+def test_limits_of_the_server_say_which(
+    watch: Watch, peer: ScriptedPeer, limits: dict[str, int], message: dict[str, Any], text: str
+) -> None:
+    watched = watch(V5)
+    watched.client.connect(peer.host, peer.port)
+    watched.client.loop_start()
+    connection = peer.accept()
+    connection.accept_client(properties=limits)
+    watched.connects.wait_count(1)
+    info = watched.client.publish("t", **message)
+    assert info.rc != watched.mqtt.MQTT_ERR_SUCCESS
+    for ask in (info.is_published, info.wait_for_publish):
+        with pytest.raises(RuntimeError, match=f"^Message publish failed: {text}$"):
+            ask()
+    connection.expect_alive()
+
+
+@pytest.mark.parametrize(
+    ("limits", "message", "reason"),
+    [
+        ({"maximum_qos": 0}, {"qos": 1}, 0x9B),
+        ({"retain_available": 0}, {"qos": 1, "retain": True}, 0x9A),
+        ({"maximum_packet_size": 20}, {"qos": 1, "payload": b"x" * 20}, 0x95),
+    ],
+)
+def test_limits_of_the_server_end_what_was_queued_before(
+    watch: Watch, peer: ScriptedPeer, limits: dict[str, int], message: dict[str, Any], reason: int
+) -> None:
+    watched = watch(V5)
+    reports: Mailbox[tuple[int, int]] = Mailbox()
+    watched.client.on_publish = lambda c, u, mid, why, props: reports.put((mid, why.value))
+    info = watched.client.publish("t", **message)
+    watched.client.connect(peer.host, peer.port)
+    watched.client.loop_start()
+    connection = peer.accept()
+    connection.accept_client(properties=limits)
+    reports.wait_item((info.mid, reason))
+    with pytest.raises(RuntimeError):
+        info.is_published()
+    connection.expect_alive()
+
+
 @pytest.mark.parametrize("api", [1, 2])
 @pytest.mark.parametrize("body", [b"", b"\x8b", b"\x8b\x00"], ids=["empty", "reason", "properties"])
 def test_what_a_disconnect_left_out(
