@@ -16,11 +16,11 @@ from support.peer import ScriptedPeer
 from . import reasons, wire_runner
 from .deviations import DEVIATIONS
 from .score import SCORE
-from .wire_language import FOLDER, WireCase, encode, load
+from .wire_language import FOLDER, PROJECT, WireCase, encode, load
 
 CASES = list(load())
 
-pytestmark = pytest.mark.skipif(
+needs_cases = pytest.mark.skipif(
     not CASES, reason=f"the wire cases are not at {FOLDER}; OXMQTT_WIRE_CASES names their folder"
 )
 
@@ -45,6 +45,7 @@ def complaint(case: WireCase, outcome: wire_runner.Outcome) -> str | None:
     return None
 
 
+@needs_cases
 @pytest.mark.better_than_paho("the set is where it fails")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_wire_case(case: WireCase, wire_peer: ScriptedPeer, mqtt: ModuleType) -> None:
@@ -57,10 +58,18 @@ def test_wire_case(case: WireCase, wire_peer: ScriptedPeer, mqtt: ModuleType) ->
         assert not wrong, wrong
 
 
+@needs_cases
 def test_every_deviation_is_a_case() -> None:
     labels = [case.label for case in CASES]
     for label in DEVIATIONS:
         assert labels.count(label) == 1, label
+
+
+def test_every_deviation_is_documented() -> None:
+    page = (PROJECT / "docs" / "reliability.md").read_text()
+    table = page.partition("## Known deviations")[2]
+    for label in DEVIATIONS:
+        assert f'"{label.rpartition("/")[2]}"' in table, label
 
 
 def test_the_language() -> None:
