@@ -70,6 +70,7 @@ ALLOWED: dict[int, set[str]] = {
 REPEATED = {"user_property", "subscription_identifier"}
 #: Allowed in the packet, and yet this client or this direction has no use for it.
 UNWANTED = {
+    (CONNACK, "authentication_method"): 0x82,
     (CONNACK, "assigned_client_identifier"): 0x82,  # the client named one
     (DISCONNECT, "session_expiry_interval"): 0x82,  # [MQTT-3.14.2-2]
 }

@@ -138,7 +138,7 @@ def test_message_expiry_does_not_touch_what_was_sent(
 ) -> None:
     """The message expires while the client waits for its next attempt to connect."""
     watched, connection = kept(watch, peer, V5)
-    watched.client._reconnect_min_delay = 1.5
+    watched.client._reconnect_min_delay = 2.5
     lives = properties(mqtt, "PUBLISH", MessageExpiryInterval=1)
     watched.client.publish("t", b"m", 2, properties=lives)
     first = connection.expect(PUBLISH)
