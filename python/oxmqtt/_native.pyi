@@ -123,6 +123,7 @@ class Engine:
         version: int | None = None,
         max_inflight: int | None = None,
         max_queued: int | None = None,
+        max_packet_size: int | None = None,
         manual_ack: bool | None = None,
         report_published: bool | None = None,
         trace: bool | None = None,

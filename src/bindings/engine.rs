@@ -72,16 +72,17 @@ type WillArguments<'py> = (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, 
 #[pymethods]
 impl Engine {
     /// Changes settings; those left out stay.
-    #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None, manual_ack=None,
-                        report_published=None, trace=None, event_driven=None, looping=None,
-                        survives_exceptions=None, on_message_is_method=None, own_mids=None,
-                        cooperative=None))]
+    #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None,
+                        max_packet_size=None, manual_ack=None, report_published=None, trace=None,
+                        event_driven=None, looping=None, survives_exceptions=None,
+                        on_message_is_method=None, own_mids=None, cooperative=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
         version: Option<u8>,
         max_inflight: Option<u64>,
         max_queued: Option<usize>,
+        max_packet_size: Option<usize>,
         manual_ack: Option<bool>,
         report_published: Option<bool>,
         trace: Option<bool>,
@@ -108,6 +109,7 @@ impl Engine {
             config.max_inflight = max_inflight
                 .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
             config.max_queued = max_queued.unwrap_or(config.max_queued);
+            config.max_packet_size = max_packet_size.unwrap_or(config.max_packet_size);
             config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
             config.report_published = report_published.unwrap_or(config.report_published);
             config.trace = trace.unwrap_or(config.trace);

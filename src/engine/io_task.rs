@@ -150,7 +150,8 @@ impl IoTask {
         let core = Arc::clone(&self.core);
         let mut state = self.lock(&core)?;
         self.handle_unreported(&mut state, Instant::now());
-        Ok(())
+        // The end must not wait for a peer that takes nothing any more.
+        if state.session.wants_close() { Err(End::Wanted) } else { Ok(()) }
     }
 
     /// The state, if this task's connection is still the one that stands.

@@ -15,6 +15,9 @@ pub struct SessionConfig {
     pub max_inflight: u16,
     /// Bound of unfinished QoS > 0 messages, in flight ones included; 0 means none.
     pub max_queued: usize,
+    /// Larger packets of the server end the connection before they are buffered; a bound that
+    /// CONNECT announces takes its place.
+    pub max_packet_size: usize,
     /// Acknowledgements are the application's duty.
     pub manual_ack: bool,
     /// Report completed publishes as events.
@@ -29,6 +32,7 @@ impl Default for SessionConfig {
             version: Version::V311,
             max_inflight: 20,
             max_queued: 0,
+            max_packet_size: 16 << 20,
             manual_ack: false,
             report_published: false,
             trace: false,

@@ -49,6 +49,10 @@ pub enum PeerError {
     TopicAlias(&'static str),
     #[error("packet of {0} bytes exceeds the Maximum Packet Size")]
     PacketTooLarge(usize),
+    #[error("more bytes of messages not released than the client holds")]
+    HoldsTooMuch,
+    #[error("the server does not read the acknowledgements of what it sends")]
+    AnswersUnread,
 }
 
 impl PeerError {
@@ -59,6 +63,7 @@ impl PeerError {
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAlias(_) => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::PacketTooLarge(_) => ReasonCode::PACKET_TOO_LARGE,
+            Self::HoldsTooMuch | Self::AnswersUnread => ReasonCode::QUOTA_EXCEEDED,
         }
     }
 }

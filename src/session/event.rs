@@ -59,13 +59,40 @@ impl Event {
 
     /// Bytes that the event keeps in memory while it waits.
     pub fn weight(&self) -> usize {
-        let held = match self {
-            Self::Message(message) => message.publish.body_len(),
+        size_of::<Self>() + self.held()
+    }
+
+    /// Bytes of packets that it keeps.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Message(message) => message.held(),
             Self::Sent { packet_ids, .. } => packet_ids.len() * 2,
-            Self::SubAck { reasons, .. } | Self::UnsubAck { reasons, .. } => reasons.len(),
-            _ => 0,
-        };
-        size_of::<Self>() + held
+            Self::SubAck { reasons, properties, .. }
+            | Self::UnsubAck { reasons, properties, .. } => {
+                reasons.len() + properties.as_bytes().len()
+            }
+            Self::ConnAck { properties, .. } | Self::Acked { properties, .. } => {
+                properties.as_bytes().len()
+            }
+            Self::Trace(Trace::SentPublish { packet }) => packet.len(),
+            Self::Trace(_) | Self::Closed(_) => 0,
+        }
+    }
+
+    /// Copies what it keeps out of the bytes that were received with it, so that those can be freed.
+    pub(super) fn detach(&mut self) {
+        match self {
+            Self::Message(message) => message.publish = message.publish.detach(),
+            Self::SubAck { reasons, properties, .. }
+            | Self::UnsubAck { reasons, properties, .. } => {
+                *reasons = Bytes::copy_from_slice(reasons);
+                *properties = properties.detach();
+            }
+            Self::ConnAck { properties, .. } | Self::Acked { properties, .. } => {
+                *properties = properties.detach();
+            }
+            Self::Sent { .. } | Self::Trace(_) | Self::Closed(_) => {}
+        }
     }
 }
 
@@ -80,6 +107,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// Bytes that the message keeps in memory.
+    pub(super) fn held(&self) -> usize {
+        self.publish.body_len() + self.aliased_topic.as_ref().map_or(0, |topic| topic.len())
+    }
+
     pub fn topic_bytes(&self) -> &[u8] {
         match &self.aliased_topic {
             Some(topic) => topic,

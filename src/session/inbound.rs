@@ -13,8 +13,12 @@ use crate::codec::{
 use super::error::PeerError;
 use super::event::{Closed, Event, Message, Trace};
 use super::ids::IdUse;
-use super::limits::ServerLimits;
+use super::limits::{ClientLimits, ServerLimits};
 use super::{Phase, Session};
+
+/// Bytes of acknowledgements that a server may leave unread. One that keeps to its packet
+/// identifiers never has more than three answers for each on the way.
+const MOST_UNREAD_ANSWERS: u64 = 2 << 20;
 
 /// How far a QoS 2 message is between its PUBLISH and our PUBCOMP.
 #[derive(Debug)]
@@ -43,13 +47,30 @@ pub(super) struct Inbound {
     /// Messages of this connection that the server still counts [MQTT-4.9.0-1].
     unacknowledged: usize,
     aliases: FxHashMap<u16, Bytes>,
+    /// Bytes of the messages that are held.
+    held: usize,
+    /// Bytes of the topics behind `aliases`.
+    aliased: usize,
 }
 
 impl Inbound {
     pub(super) fn handle_connection_end(&mut self) {
         self.qos1 = FxHashMap::default();
         self.unacknowledged = 0;
-        self.aliases.clear();
+        self.aliases = FxHashMap::default();
+        self.aliased = 0;
+    }
+
+    /// Forgets the QoS 2 messages of a session that the server has lost.
+    fn forget(&mut self) {
+        self.qos2 = FxHashMap::default();
+        self.held = 0;
+    }
+
+    /// Makes sure that `more` bytes can be held.
+    fn admit(&self, more: usize, limit: usize) -> Result<(), PeerError> {
+        let held = self.held + self.aliased + more;
+        if held > limit { Err(PeerError::HoldsTooMuch) } else { Ok(()) }
     }
 
     /// The application acknowledged a QoS 1 message of the connection that stands. Whether PUBACK is
@@ -117,12 +138,12 @@ impl Inbound {
     fn resolve_alias(
         &mut self,
         publish: &Publish,
-        maximum: u16,
+        limits: &ClientLimits,
     ) -> Result<Option<Bytes>, PeerError> {
         let Some(alias) = publish.properties().topic_alias() else {
             return Ok(None);
         };
-        if alias > maximum {
+        if alias > limits.topic_alias_maximum {
             return Err(PeerError::TopicAlias("topic alias above our maximum"));
         }
         if publish.topic_bytes().is_empty() {
@@ -132,7 +153,11 @@ impl Inbound {
                 .map(Some)
                 .ok_or(PeerError::Protocol("topic alias without a topic"));
         }
-        self.aliases.insert(alias, Bytes::copy_from_slice(publish.topic_bytes()));
+        let topic = Bytes::copy_from_slice(publish.topic_bytes());
+        let size = topic.len();
+        let before = self.aliases.insert(alias, topic).map_or(0, |topic| topic.len());
+        self.aliased = self.aliased - before + size;
+        self.admit(0, limits.held)?;
         Ok(None)
     }
 }
@@ -156,6 +181,7 @@ impl Session {
                 Err(error) => return self.fail(error, now),
             }
         };
+        let before = self.events.len();
         let mut at = 0;
         while matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online) {
             match self.handle_frame(&source, at, now) {
@@ -170,7 +196,20 @@ impl Session {
                 }
             }
         }
+        self.free_input(before, &source);
+        if self.is_online() && self.out.unread_answers() > MOST_UNREAD_ANSWERS {
+            self.fail(PeerError::AnswersUnread, now);
+        }
         self.pump();
+    }
+
+    /// Events keep slices of the bytes they came in. Few small ones must not keep a large chunk.
+    fn free_input(&mut self, before: usize, source: &Bytes) {
+        let events = self.events.get_mut(before..).unwrap_or_default();
+        let kept: usize = events.iter().map(Event::held).sum();
+        if kept > 0 && kept < source.len() / 2 {
+            events.iter_mut().for_each(Event::detach);
+        }
     }
 
     /// How many bytes more the packet at hand needs, if that is known.
@@ -358,7 +397,7 @@ impl Session {
         if session_present || (self.config.version == Version::V31 && !self.clean_start) {
             return;
         }
-        self.inbound.qos2.clear();
+        self.inbound.forget();
         self.ids.release_dropped();
         if self.config.version == Version::V5 || self.clean_start {
             self.ledger.forget_receipts();
@@ -366,8 +405,7 @@ impl Session {
     }
 
     fn handle_publish(&mut self, publish: Publish) -> Result<(), PeerError> {
-        let maximum = self.own.topic_alias_maximum;
-        let aliased_topic = self.inbound.resolve_alias(&publish, maximum)?.map(|t| t[..].into());
+        let aliased_topic = self.inbound.resolve_alias(&publish, &self.own)?.map(|t| t[..].into());
         let (qos, packet_id) = (publish.qos(), publish.packet_id());
         let message = Message { publish, aliased_topic, epoch: self.epoch };
         match qos {
@@ -386,6 +424,9 @@ impl Session {
                 let counted = match self.inbound.qos2.get_mut(&packet_id) {
                     Some(known) => std::mem::replace(&mut known.counted_on, epoch) == epoch,
                     None => {
+                        let size = message.held();
+                        self.inbound.admit(size, self.own.held)?;
+                        self.inbound.held += size;
                         let publish = message.publish.detach();
                         let receiving = Receiving::Held(Message { publish, ..message });
                         let incoming = Incoming { counted_on: epoch, receiving };
@@ -421,6 +462,7 @@ impl Session {
         match &mut incoming.receiving {
             receiving @ Receiving::Held(_) => {
                 if let Receiving::Held(mut message) = std::mem::replace(receiving, delivered) {
+                    self.inbound.held -= message.held();
                     message.epoch = self.epoch;
                     self.events.push(Event::Message(message));
                 }

@@ -2,12 +2,13 @@
 
 use bytestring::ByteString;
 
-use crate::codec::{Properties, PropertyId, PropertyValue, QoS, ReasonCode};
+use crate::codec::{Properties, QoS, ReasonCode};
 
 use super::error::{LocalError, PeerError};
 
-/// Packets above this are refused before they are buffered unless CONNECT announced another bound.
-pub(super) const DEFAULT_MAXIMUM_PACKET_SIZE: usize = 268_435_460;
+/// What the session may hold of received messages that the server has not released: this much, or
+/// four of the largest packets.
+const LEAST_HELD: usize = 16 << 20;
 
 /// Limits the server announced in CONNACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub(super) struct ClientLimits {
     pub receive_maximum: u16,
     pub topic_alias_maximum: u16,
     pub maximum_packet_size: usize,
+    /// Bytes of messages that wait for PUBREL, and of topics behind aliases.
+    pub held: usize,
     /// Whether Reason Strings and User Properties are welcome everywhere.
     pub problem_information: bool,
     pub authentication_method: Option<ByteString>,
@@ -111,14 +114,15 @@ impl ClientLimits {
         }
     }
 
-    pub(super) fn from_connect(properties: &Properties) -> Self {
+    /// `maximum_packet_size` holds where CONNECT announces none.
+    pub(super) fn from_connect(properties: &Properties, maximum_packet_size: usize) -> Self {
+        let announced = properties.maximum_packet_size().map(|size| size as usize);
+        let maximum_packet_size = announced.unwrap_or(maximum_packet_size);
         Self {
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
             topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
-            maximum_packet_size: match properties.find(PropertyId::MaximumPacketSize) {
-                Some(PropertyValue::FourByte(size)) => size as usize,
-                _ => DEFAULT_MAXIMUM_PACKET_SIZE,
-            },
+            maximum_packet_size,
+            held: maximum_packet_size.saturating_mul(4).max(LEAST_HELD),
             problem_information: properties.request_problem_information().unwrap_or(true),
             authentication_method: properties.authentication_method().map(ByteString::from),
         }

@@ -107,7 +107,7 @@ impl Session {
             events: Vec::new(),
             keep_alive: None,
             server: ServerLimits::default(),
-            own: ClientLimits::from_connect(&Properties::default()),
+            own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
             clean_start: true,
             client_id: ByteString::new(),
             assigned_client_id: None,
@@ -230,7 +230,7 @@ impl Session {
             properties: options.properties.clone(),
             bridge: options.bridge,
         })))?;
-        self.own = ClientLimits::from_connect(&options.properties);
+        self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
         self.client_id = client_id;

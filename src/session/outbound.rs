@@ -304,7 +304,7 @@ impl Session {
     fn encode_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
         let before = self.out.bytes.len();
         encode_ack(&mut self.out.bytes, self.config.version, kind, packet_id, reason, &[]);
-        self.out.appended(before);
+        self.out.answered(before);
     }
 }
 

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Losses remembered one by one; older ones are merged.
 const REMEMBERED_LOSSES: usize = 256;
 
+/// How exactly unread answers are counted.
+const CHECKPOINT: u64 = 64 << 10;
+
 /// Encoded packets that wait for the transport.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -19,6 +22,11 @@ pub(super) struct Outbox {
     /// Running number of the first of `marks`.
     first_mark: u64,
     lost: VecDeque<Range<u64>>,
+    /// Bytes of answers to the server, all in all, and those that left by the last checkpoint.
+    answers: u64,
+    answers_written: u64,
+    /// (stream offset, `answers` there), one for each [`CHECKPOINT`] bytes of the stream at the most.
+    checkpoints: VecDeque<(u64, u64)>,
 }
 
 /// What became of a QoS 0 message.
@@ -33,6 +41,21 @@ impl Outbox {
     /// Accounts for what was appended to `bytes` since it had `before` bytes.
     pub(super) fn appended(&mut self, before: usize) {
         self.queued += (self.bytes.len() - before) as u64;
+    }
+
+    /// As [`Self::appended`], for an answer to a packet of the server.
+    pub(super) fn answered(&mut self, before: usize) {
+        self.appended(before);
+        self.answers += (self.bytes.len() - before) as u64;
+        let last = self.checkpoints.back().map_or(self.written, |&(offset, _)| offset);
+        if self.queued - last >= CHECKPOINT {
+            self.checkpoints.push_back((self.queued, self.answers));
+        }
+    }
+
+    /// Bytes of answers that the transport has not taken, rounded up.
+    pub(super) fn unread_answers(&self) -> u64 {
+        if self.queued == self.written { 0 } else { self.answers - self.answers_written }
     }
 
     /// Takes the last `count` bytes back.
@@ -55,6 +78,15 @@ impl Outbox {
     /// The transport took `count` bytes more; `report` gets the messages that are through.
     pub(super) fn handle_written(&mut self, count: usize, mut report: impl FnMut(u16)) {
         self.written += count as u64;
+        while let Some(&(offset, answers)) = self.checkpoints.front()
+            && offset <= self.written
+        {
+            self.checkpoints.pop_front();
+            self.answers_written = answers;
+        }
+        if self.queued == self.written {
+            self.answers_written = self.answers;
+        }
         while let Some(&(end, packet_id)) = self.marks.front()
             && end <= self.written
         {
@@ -101,6 +133,9 @@ impl Outbox {
         self.bytes = Vec::new();
         self.queued = 0;
         self.written = 0;
+        self.answers = 0;
+        self.answers_written = 0;
+        self.checkpoints = VecDeque::new();
     }
 }
 

@@ -11,6 +11,7 @@ mod session_handover;
 mod session_identifiers;
 mod session_limits;
 mod session_manual_ack;
+mod session_memory;
 mod session_model;
 mod session_own_alias;
 mod session_protocol;

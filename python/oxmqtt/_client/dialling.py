@@ -16,6 +16,7 @@ from ..enums import (
     PahoClientMode,
     _ConnectionState,
 )
+from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
 from . import abandonable
@@ -264,10 +265,21 @@ class Dialling(ClientState):
             username=self._username,
             password=self._password if has_password else None,
             will=will,
-            properties=self._connect_properties if self._v5 else None,
+            properties=self._announced() if self._v5 else None,
             bridge=self._client_mode == PahoClientMode.MQTT_BRIDGE and not self._v5,
             connack_timeout=self._connect_timeout,
         )
+
+    def _announced(self) -> Properties | None:
+        """The properties of CONNECT, with the bounds that the program set."""
+        given = self._connect_properties
+        if self._max_packet_size is None or hasattr(given, "MaximumPacketSize"):
+            return given
+        properties = Properties(PacketTypes.CONNECT)
+        if given is not None:
+            vars(properties).update(vars(given))
+        properties.MaximumPacketSize = self._max_packet_size
+        return properties
 
     def _clean_flag(self) -> bool:
         if not self._v5:

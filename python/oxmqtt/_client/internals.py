@@ -48,6 +48,9 @@ _EFFECTS: dict[str, Callable[[Any], None]] = {
     "_max_queued_messages": lambda client: client._engine.configure(
         max_queued=client._max_queued_messages
     ),
+    "_max_packet_size": lambda client: client._engine.configure(
+        max_packet_size=client.max_packet_size
+    ),
     **dict.fromkeys(
         (
             "_logger",

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from .types import PayloadType
 
 
+#: The default, and the largest that MQTT 5.0 properties take.
+_MAX_PACKET_SIZE = 16 << 20
+_LARGEST_PACKET = 268_435_455
+
+
 def encode_payload(payload: PayloadType) -> bytes | bytearray:
     """A payload as bytes: text in UTF-8, numbers in decimal, None as empty."""
     if isinstance(payload, str):
@@ -162,6 +167,26 @@ class Options(ClientState):
         if self._connection_closed() and value < 0:
             raise ValueError("Invalid queue size.")
         self._change("max_queued_messages", value)
+
+    @property
+    def max_packet_size(self) -> int:
+        """Bytes of the largest packet taken from the broker; 16 MiB unless set.
+
+        A larger one ends the connection before it is buffered, under MQTT 5.0 with the reason "Packet
+        too large".  Setting it announces it to the broker under MQTT 5.0 (clause 3.1.2.11.4), which
+        then leaves larger messages out; a ``MaximumPacketSize`` among the properties of
+        :meth:`connect` takes its place.  Messages of QoS 2 that the broker has not released take
+        four times as much at the most, and 16 MiB at the least.
+
+        :raises ValueError: set to zero or less, or above 268,435,455.
+        """
+        return _MAX_PACKET_SIZE if self._max_packet_size is None else self._max_packet_size
+
+    @max_packet_size.setter
+    def max_packet_size(self, value: int) -> None:
+        if not 0 < value <= _LARGEST_PACKET:
+            raise ValueError("Invalid packet size.")
+        self._change("max_packet_size", value)
 
     def max_inflight_messages_set(self, inflight: int) -> None:
         """Sets :attr:`max_inflight_messages`."""

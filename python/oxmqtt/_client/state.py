@@ -67,6 +67,8 @@ class ClientState(ClientBase):
 
     _max_inflight_messages = 20
     _max_queued_messages = 0
+    #: What the program set; the engine has a bound of its own otherwise.
+    _max_packet_size: int | None = None
     _reconnect_min_delay: float = 1
     _reconnect_max_delay: float = 120
     _reconnect_delay: float | None = None

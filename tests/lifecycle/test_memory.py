@@ -1,0 +1,265 @@
+"""Memory stays within its limits whatever the broker sends: measured in a process of its own.
+
+Each attack is played by a scripted peer; the client says by how much its resident memory had grown at the
+most. `SLACK` is what the allocator and Python keep for themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+from support import clients, packets
+from support.clients import Watched
+from support.packets import V5, V311
+from support.peer import PeerConnection, ScriptedPeer
+from support.process import Program
+from support.properties import text, varint
+
+MIB = 1 << 20
+SLACK = 6 * MIB
+
+VICTIM = """
+    def peak():
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "victim", protocol=mqtt.MQTTProtocolVersion(VERSION))
+    if LIMIT:
+        client.max_packet_size = LIMIT
+    over = threading.Event()
+    client.on_message = lambda c, u, message: over.set() if message.topic == "over" else LOOK(message)
+    client.on_disconnect = lambda *_: over.set()
+    client.connect(HOST, PORT)
+    before = peak()
+    client.loop_start()
+    over.wait(50)
+    say("grown", peak() - before)
+"""
+
+
+def grown(
+    client_name: str,
+    version: int,
+    attack: Callable[[PeerConnection], None],
+    limit: int = 0,
+    connack: bool = True,
+    look: str = "lambda message: None",
+) -> tuple[int, list[packets.Packet]]:
+    """By how many bytes the victim grew, and what it said to the attack."""
+    with ScriptedPeer() as peer:
+        source = VICTIM.replace("LOOK", f"({look})")
+        values = {"HOST": peer.host, "PORT": peer.port, "VERSION": version, "LIMIT": limit}
+        with Program(source, client_name, **values) as program:
+            connection = peer.accept()
+            if connack:
+                connection.accept_client()
+            else:
+                connection.expect(packets.CONNECT)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                attack(connection)
+            growth = int(program.wait_line("grown", 55).split()[1])
+            assert program.exit_code() == 0, program.error_text()
+            assert program.error_text() == ""
+            return growth, connection.received
+
+
+def over(connection: PeerConnection) -> None:
+    """The attack is through: the victim may look at itself."""
+    connection.send(packets.publish(connection.version, "over"))
+
+
+def goodbye(connection: PeerConnection, reason: int) -> None:
+    """The client closes, under MQTT 5.0 with this reason."""
+    try:
+        rest = connection.read_to_end()
+    except ConnectionResetError:
+        return
+    kinds = [packet.kind for packet in rest if packet.kind == packets.DISCONNECT]
+    assert kinds == ([packets.DISCONNECT] if connection.version == V5 else [])
+    if kinds:
+        assert rest[-1].reason == reason
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+def test_a_header_that_claims_256_mib(client_name: str, version: int) -> None:
+    """Refused by its header: nothing is reserved, nothing of the packet is buffered."""
+
+    def attack(connection: PeerConnection) -> None:
+        connection.send(bytes([0x30]) + varint(268_435_455))
+        goodbye(connection, 0x95)
+
+    growth, _ = grown(client_name, version, attack)
+    assert growth < SLACK
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+@pytest.mark.parametrize("limit", [0, 4 * MIB], ids=["default", "4 MiB"])
+def test_the_largest_packet_that_never_ends(client_name: str, version: int, limit: int) -> None:
+    allowed = limit or 16 * MIB
+
+    def attack(connection: PeerConnection) -> None:
+        connection.send(bytes([0x30]) + varint(allowed - 5))
+        body = memoryview(bytes(allowed - 6))
+        while body:
+            connection.send(body[:65536])
+            body = body[65536:]
+        connection.reset()
+
+    growth, _ = grown(client_name, version, attack, limit)
+    assert growth < allowed + SLACK
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+def test_qos_2_messages_that_are_never_released(client_name: str, version: int) -> None:
+    """65,535 of 10 kB: 650 MB. The client takes four of the largest packets and no more."""
+    payload = bytes(10_000)
+
+    def attack(connection: PeerConnection) -> None:
+        for mid in range(1, 65_536):
+            connection.send(packets.publish(version, "a", payload, 2, mid))
+        over(connection)
+
+    growth, _ = grown(client_name, version, attack, MIB)
+    assert growth < 16 * MIB + SLACK, "16 MiB at the least"
+    growth, _ = grown(client_name, version, attack)
+    assert growth < 64 * MIB + SLACK
+
+
+def user_properties(count: int) -> bytes:
+    pairs = b"".join(b"\x26" + text(f"k{n:05}") + text(f"v{n:05}") for n in range(count))
+    return varint(len(pairs)) + pairs
+
+
+BOMBS = {
+    "PUBLISH": lambda list_: packets.packet(packets.PUBLISH, 0, text("a") + list_),
+    "PUBACK": lambda list_: packets.packet(packets.PUBACK, 0, b"\0\1\0" + list_),
+    "SUBACK": lambda list_: packets.packet(packets.SUBACK, 0, b"\0\1" + list_ + b"\0"),
+    "DISCONNECT": lambda list_: packets.packet(packets.DISCONNECT, 0, b"\0" + list_),
+    "CONNACK": lambda list_: packets.packet(packets.CONNACK, 0, b"\0\0" + list_),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_property_bomb(client_name: str, kind: str) -> None:
+    """100,000 user properties: as Python objects they take some twenty times their 1.7 MB."""
+    bomb = BOMBS[kind](user_properties(100_000))
+
+    def attack(connection: PeerConnection) -> None:
+        connection.send(bomb)
+        if kind != "DISCONNECT":
+            over(connection)
+
+    look = "lambda message: message.properties.UserProperty"
+    growth, _ = grown(client_name, V5, attack, connack=kind != "CONNACK", look=look)
+    assert growth < 16 * MIB * 2.5 + SLACK
+    growth, _ = grown(client_name, V5, attack, MIB, kind != "CONNACK", look)
+    assert growth < MIB + SLACK
+
+
+def test_endless_reason_strings(client_name: str) -> None:
+    """1,000 acknowledgements that nobody asked for, each with a reason string of 65,535 bytes."""
+    body = b"\x1f" + text("x" * 65_535)
+    list_ = varint(len(body)) + body
+
+    def attack(connection: PeerConnection) -> None:
+        for kind in itertools.islice(itertools.cycle([packets.PUBACK, packets.PUBCOMP]), 1000):
+            connection.send(packets.packet(kind, 0, b"\0\1\0" + list_))
+        over(connection)
+
+    growth, _ = grown(client_name, V5, attack)
+    assert growth < SLACK
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+def test_a_broker_that_reads_no_answers(client_name: str, version: int) -> None:
+    """The same QoS 2 message over and over: each asks for a PUBREC, and none is read."""
+    flood = packets.publish(version, "a", b"x", 2, 1) * 10_000
+
+    def attack(connection: PeerConnection) -> None:
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        while True:  # until the client has enough
+            connection.send(flood)
+
+    growth, _ = grown(client_name, version, attack)
+    assert growth < SLACK
+
+
+def test_messages_while_a_callback_blocks(client_name: str) -> None:
+    """The inbox takes 16 MiB; what does not fit stays with the broker."""
+    messages = packets.publish(V311, "a", bytes(1000)) * 1000
+
+    def attack(connection: PeerConnection) -> None:
+        connection.sock.settimeout(1.0)
+        with contextlib.suppress(TimeoutError, socket.timeout):
+            for _ in range(200):
+                connection.sock.sendall(messages)
+            pytest.fail("200 MB went into a client that takes nothing")
+        connection.reset()
+
+    look = "lambda message: over.wait(4) or over.set()"
+    growth, _ = grown(client_name, V311, attack, look=look)
+    assert growth < 16 * MIB + SLACK
+
+
+@pytest.fixture
+def announced(mqtt: ModuleType, peer: ScriptedPeer) -> Iterator[Callable[..., dict[str, object]]]:
+    def properties_of_connect(limit: int | None, **given: int) -> dict[str, object]:
+        client = clients.make(mqtt, "announces", V5)
+        if limit is not None:
+            client.max_packet_size = limit
+        properties = clients.properties(mqtt, "CONNECT", **given) if given else None
+        client.connect(peer.host, peer.port, properties=properties)
+        try:
+            return peer.accept().expect(packets.CONNECT).connect["properties"]
+        finally:
+            clients.dispose(client)
+
+    yield properties_of_connect
+
+
+def test_a_bound_that_was_set_is_announced(
+    mqtt: ModuleType, announced: Callable[..., dict[str, object]]
+) -> None:
+    """The default is not: CONNECT is paho's to the byte."""
+    assert not announced(None)
+    assert announced(5000) == {"maximum_packet_size": 5000}
+    assert announced(5000, ReceiveMaximum=7) == {
+        "maximum_packet_size": 5000,
+        "receive_maximum": 7,
+    }
+    assert announced(5000, MaximumPacketSize=600) == {"maximum_packet_size": 600}
+
+
+@pytest.mark.parametrize("size", [0, -1, 268_435_456])
+def test_a_bound_that_is_none(mqtt: ModuleType, size: int) -> None:
+    client = clients.make(mqtt, "wrong")
+    assert client.max_packet_size == 16 * MIB
+    with pytest.raises(ValueError, match=r"^Invalid packet size\.$"):
+        client.max_packet_size = size
+    assert client.max_packet_size == 16 * MIB
+
+
+def test_a_raised_bound_takes_large_messages(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    """20 MB arrive where 32 MiB are allowed, and end the connection where they are not."""
+    payload = bytes(20_000_000)
+    for limit in (32 * MIB, None):
+        with Watched(mqtt, "large") as watched:
+            if limit:
+                watched.client.max_packet_size = limit
+            watched.client.connect(peer.host, peer.port)
+            watched.client.loop_start()
+            connection = peer.accept()
+            connection.accept_client()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(packets.publish(V311, "a", payload))
+            if limit:
+                (message,) = watched.messages.wait_count(1)
+                assert message.payload == payload
+            else:
+                watched.disconnects.wait_count(1)
+                assert not len(watched.messages)
