@@ -85,6 +85,11 @@ test: setup broker ## Run every suite: Rust core, unit, interop, compat, lifecyc
 test-python: setup broker ## Run the Python suites only
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: clauses
+clauses: setup ## Prove the clauses of the standards that bind a client; print how many
+	@$(MAKE) core
+	@$(MAKE) conformance
+
 .PHONY: conformance
 conformance: setup ## Play the wire cases and the cases of our own; print the score
 	@$(BIN)/python -m pytest -q tests/conformance $(ARGS)

@@ -13,9 +13,14 @@ import pytest
 from support.clients import Watched
 from support.packets import V5, V311
 
+from .clauses import Proof, node_of, read
 from .score import SCORE
 
 Watch = Callable[..., Watched]
+
+PROOF = Proof(read())
+#: Node ids of this run -> as clauses.toml names them.
+NODES: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +63,31 @@ def watch(mqtt: ModuleType) -> Iterator[Watch]:
         watched.close()
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    for item in session.items:
+        node = node_of(item)
+        if node:
+            PROOF.collected(node)
+            NODES[item.nodeid] = node
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.nodeid in NODES:
+        PROOF.reported(NODES[report.nodeid], report.when, report.outcome)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run of all these tests fails when one of them was skipped that a clause needs."""
+    if NODES and PROOF.is_whole() and PROOF.unproved() and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if NODES and PROOF.is_whole():
+        terminalreporter.section("clauses of the standards")
+        terminalreporter.write_line(PROOF.line())
+        for clause in PROOF.unproved():
+            terminalreporter.write_line(f"not proved: {clause}")
     if SCORE.counts:
         terminalreporter.section("wire cases")
         for line in SCORE.lines():

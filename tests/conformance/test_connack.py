@@ -253,6 +253,16 @@ def test_an_assigned_client_identifier_is_kept(watch: Watch, peer: ScriptedPeer)
     assert connection.accept_client().connect["client_id"] == "given"
 
 
+def test_without_an_assigned_identifier_none_is_invented(watch: Watch, peer: ScriptedPeer) -> None:
+    """A server that owes it and does not give it: the connection stays, the next CONNECT asks again."""
+    watched = watch(V5, "")
+    connection = watched.join(peer)
+    connection.expect_alive()
+    connection.reset()
+    connection = peer.accept()
+    assert connection.accept_client().connect["client_id"] == ""
+
+
 def test_mqtt_3_has_no_announcements(watch: Watch, peer: ScriptedPeer) -> None:
     """Bytes behind the return code are malformed there."""
     watched, connection = connecting(watch, peer, V311)
