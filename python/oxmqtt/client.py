@@ -29,6 +29,7 @@ from ._client.loops import Loops as _Loops
 from ._client.older_calls import OlderCalls as _OlderCalls
 from ._client.older_calls import without_api_version as _without_api_version
 from ._client.options import Options as _Options
+from ._client.service_records import ServiceRecords as _ServiceRecords
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
 from ._client.tls import Tls as _Tls
@@ -94,7 +95,15 @@ class WebsocketConnectionError(ConnectionError):
 
 
 class Client(
-    _Internals, _Callbacks, _Options, _Subscriptions, _Tls, _Transports, _Loops, _OlderCalls
+    _Internals,
+    _Callbacks,
+    _Options,
+    _Subscriptions,
+    _Tls,
+    _Transports,
+    _Loops,
+    _ServiceRecords,
+    _OlderCalls,
 ):
     """A connection to an MQTT broker, with paho's methods and callbacks.
 

@@ -71,11 +71,6 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
     ),
 }
 
-#: Calls whose method another issue brings; they fail here until then, and say so when they no longer do.
-LATER = {
-    "connect_srv without domain": "connect_srv()",
-}
-
 
 def outcome(mqtt: ModuleType, version: int, call: Call) -> Any:
     client = clients.make(mqtt, "errors", version, reconnect_on_failure=False)
@@ -107,6 +102,4 @@ def test_same_outcome(
     expected = outcome(paho, version, call)
     if mqtt is not paho:
         expected, _reason = DELIBERATE.get(name, (expected, ""))
-        if name in LATER and outcome(mqtt, version, call) != expected:
-            pytest.xfail(f"another issue: {LATER[name]}")
     assert outcome(mqtt, version, call) == expected

@@ -260,7 +260,5 @@ EXTENDED: dict[tuple[str, str], str] = {
     ("Client", "loop_write"): "1.6-style loop_write(max_packets) works",
     ("Client", "tls_set"): "takes server_hostname",
     ("Client", "tls_set_context"): "takes server_hostname",
-    ("Client", "connect_srv"): "another issue",
-    ("Client", "proxy_set"): "another issue",
     ("Client", "ws_set_options"): "another issue",
 }

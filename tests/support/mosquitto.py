@@ -25,9 +25,9 @@ def find_mosquitto() -> str | None:
     return None
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(family: int = socket.AF_INET) -> int:
+    with socket.socket(family) as probe:
+        probe.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
         return int(probe.getsockname()[1])
 
 

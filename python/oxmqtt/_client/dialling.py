@@ -19,17 +19,21 @@ from ..enums import (
 from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
-from . import abandonable
+from . import abandonable, addresses
 from .codes import _base62
 from .log import connect_line
+from .proxies import Proxies
 from .sockets import ConnectionSocket, TlsConnectionSocket
-from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
+from .state import MQTT_CLEAN_START_FIRST_ONLY
 from .transports import require_transport
 
 if TYPE_CHECKING:
     import ssl
 
     from .types import CleanStartOption
+
+#: Seconds that a call which knows no time-out, such as asking a name server, gets beyond it.
+_DIAL_GRACE = 0.2
 
 
 def random_client_id() -> bytes:
@@ -39,7 +43,7 @@ def random_client_id() -> bytes:
     return _base62(uuid.uuid4().int, padding=22).encode("utf8")
 
 
-class Dialling(ClientState):
+class Dialling(Proxies):
     """``connect`` and its relatives. They raise what Python's sockets raise."""
 
     def connect(
@@ -157,13 +161,16 @@ class Dialling(ClientState):
 
     def _open(self, attempt: object) -> bool:
         """Dials and sends CONNECT, as long as that is wanted; whether it has."""
+        latest = time.monotonic() + self._connect_timeout + _DIAL_GRACE
         dialled = abandonable.run(
             self._create_socket,
-            lambda: self._is_wanted(attempt),
+            lambda: self._is_wanted(attempt) and time.monotonic() < latest,
             lambda late: late.close(),
             f"paho-mqtt-client-{self._client_id.decode()}-dial",
         )
         if dialled is None:
+            if self._is_wanted(attempt):
+                raise socket.timeout("timed out")
             return False
         if not self._is_wanted(attempt):
             dialled.close()
@@ -195,7 +202,7 @@ class Dialling(ClientState):
         """Dials, and makes TLS of it where that is set; the connected socket."""
         require_transport(self._transport)
         until = time.monotonic() + self._connect_timeout
-        dialled = self._create_socket_connection()
+        dialled = self._create_socket_connection(until)
         if not self._ssl:
             return dialled
         try:
@@ -214,7 +221,7 @@ class Dialling(ClientState):
             return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)
         return ConnectionSocket(connected, self._engine)
 
-    def _create_socket_connection(self) -> socket.socket:
+    def _create_socket_connection(self, until: float) -> socket.socket:
         if self._transport == "unix":
             dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -224,12 +231,12 @@ class Dialling(ClientState):
                 dialled.close()
                 raise
             return dialled
-        source = (self._bind_address, self._bind_port)
-        return socket.create_connection(
-            (self._host, self._port),
-            timeout=self._connect_timeout,
-            source_address=source if any(source) else None,
-        )
+        bound = (self._bind_address, self._bind_port)
+        source = bound if any(bound) else None
+        proxied = self._connect_by_proxy(source, until)
+        if proxied is not None:
+            return proxied
+        return addresses.connect(self._host, self._port, source, until)
 
     def _send_connect(self, sock: ConnectionSocket) -> None:
         will: tuple[Any, ...] | None = None

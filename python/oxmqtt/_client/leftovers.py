@@ -38,7 +38,7 @@ MODULES = (
 )
 
 #: None where they are not there.
-OPTIONAL_MODULES = ("socks", "ssl")
+OPTIONAL_MODULES = ("dns", "socks", "ssl")
 
 time_func = time.monotonic
 sockpair_data = b"0"
@@ -97,6 +97,8 @@ def find(name: str) -> Any:
     """
     if name not in NAMES:
         raise AttributeError(f"module 'oxmqtt.client' has no attribute {name!r}")
+    if name == "dns":
+        return _optional("dns.resolver") and _optional("dns")
     if name in OPTIONAL_MODULES:
         return _optional(name)
     if name == "HAVE_DNS":

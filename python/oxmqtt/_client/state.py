@@ -55,6 +55,7 @@ class ClientState(ClientBase):
     _ssl_context: ssl.SSLContext | None = None
     _tls_insecure = False
     _server_hostname: str | None = None
+    _proxy: dict[str, Any] = {}  # noqa: RUF012  never changed, only replaced
 
     _username: bytes | None = None
     _password: bytes | None = None

@@ -1,18 +1,16 @@
-"""Ways to a broker that this version does not have: WebSocket, proxies, SRV records.
+"""The way to a broker that this version does not have: WebSocket.
 
-Their methods are here with paho's signatures, so that a program finds out at the call.
+Its method is here with paho's signature, so that a program finds out at the call.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .state import MQTT_CLEAN_START_FIRST_ONLY, ClientState
+from .state import ClientState
 
 if TYPE_CHECKING:
-    from ..enums import MQTTErrorCode
-    from ..properties import Properties
-    from .types import CleanStartOption, WebSocketHeaders
+    from .types import WebSocketHeaders
 
 
 def not_in_this_version(what: str) -> NotImplementedError:
@@ -35,25 +33,3 @@ class Transports(ClientState):
         :raises NotImplementedError: always: WebSocket is not in this version.
         """
         raise not_in_this_version("WebSocket")
-
-    def proxy_set(self, **proxy_args: Any) -> None:
-        """Connects through a SOCKS or HTTP proxy.
-
-        :raises NotImplementedError: always: proxies are not in this version.
-        """
-        raise not_in_this_version("a proxy")
-
-    def connect_srv(
-        self,
-        domain: str | None = None,
-        keepalive: int = 60,
-        bind_address: str = "",
-        bind_port: int = 0,
-        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
-        properties: Properties | None = None,
-    ) -> MQTTErrorCode:
-        """Connects to a broker that the SRV records of a domain name.
-
-        :raises NotImplementedError: always: SRV records are not in this version.
-        """
-        raise not_in_this_version("connect_srv()")

@@ -1,0 +1,123 @@
+"""SOCKS and HTTP proxies, by PySocks (``pip install oxmqtt[proxy]``)."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from .state import ClientState
+
+if TYPE_CHECKING:
+    from .addresses import Source
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_KEYS = (
+    "proxy_type",
+    "proxy_addr",
+    "proxy_port",
+    "proxy_rdns",
+    "proxy_username",
+    "proxy_password",
+)
+
+
+def pysocks() -> Any:
+    """The module, or None where it is not installed."""
+    try:
+        import socks  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    return socks
+
+
+def is_valid(proxy: Any) -> bool:
+    """Whether it names a proxy and a type that PySocks knows."""
+    if isinstance(proxy, (list, tuple)):
+        proxy = dict(zip(_KEYS, proxy)) if len(proxy) == len(_KEYS) else None
+    socks = pysocks()
+    if socks is None or not isinstance(proxy, dict):
+        return False
+    types = {socks.HTTP, socks.SOCKS4, socks.SOCKS5}
+    return proxy.get("proxy_type") in types and bool(proxy.get("proxy_addr"))
+
+
+class Proxies(ClientState):
+    """A proxy is one that :meth:`proxy_set` named, else the environment's ``mqtt_proxy``, else PySocks'
+    default.
+    """
+
+    def proxy_set(self, **proxy_args: Any) -> None:
+        """Connects through a SOCKS or HTTP proxy.
+
+        :param proxy_type: ``socks.HTTP``, ``socks.SOCKS4`` or ``socks.SOCKS5`` of PySocks.
+        :param proxy_addr: its name or address.
+        :param proxy_port: its port; 8080 for HTTP and 1080 for SOCKS when left out.
+        :param proxy_rdns: whether the proxy resolves the broker's name; True when left out.
+        :param proxy_username: for SOCKS5 and HTTP; the user identifier of SOCKS4.
+        :param proxy_password: for SOCKS5 and HTTP.
+        :raises ValueError: PySocks is missing, or an argument is not valid.
+        """
+        if pysocks() is None:
+            raise ValueError("PySocks must be installed for proxy support.")
+        if not is_valid(proxy_args):
+            raise ValueError("proxy_type and/or proxy_addr are invalid.")
+        for name, value in proxy_args.items():
+            if isinstance(value, str) and _CONTROL.search(value):
+                raise ValueError(f"control characters are not allowed in {name}")
+        self._proxy = proxy_args
+
+    def _get_proxy(self) -> dict[str, Any] | None:
+        if is_valid(self._proxy):
+            return self._proxy
+        return _proxy_of_environment(self._host) or _default_proxy()
+
+    def _connect_by_proxy(self, source: Source, until: float) -> socket.socket | None:
+        """A connection through the proxy; None if there is none to use."""
+        proxy = self._get_proxy()
+        if proxy is None:
+            return None
+        if _CONTROL.search(self._host):
+            raise ValueError("Invalid host.")
+        connected: socket.socket = pysocks().create_connection(
+            (self._host, self._port),
+            timeout=max(until - time.monotonic(), 0.001),
+            source_address=source,
+            **proxy,
+        )
+        return connected
+
+
+def _proxy_of_environment(host: str) -> dict[str, Any] | None:
+    """What ``mqtt_proxy`` names, unless ``no_proxy`` names the host."""
+    socks = pysocks()
+    if socks is None:
+        return None
+    import urllib.parse
+    import urllib.request
+
+    url = urllib.request.getproxies().get("mqtt")
+    if url is None or urllib.request.proxy_bypass(host):
+        return None
+    parts = urllib.parse.urlparse(url)
+    types = {"http": socks.HTTP, "socks": socks.SOCKS5}
+    if parts.scheme not in types:
+        return None
+    proxy = {
+        "proxy_type": types[parts.scheme],
+        "proxy_addr": parts.hostname,
+        "proxy_port": parts.port,
+    }
+    if parts.username:
+        proxy["proxy_username"] = urllib.parse.unquote(parts.username)
+        proxy["proxy_password"] = urllib.parse.unquote(parts.password or "")
+    return proxy
+
+
+def _default_proxy() -> dict[str, Any] | None:
+    """PySocks' own, which a program may have set for everybody; it has to have loaded it for that."""
+    socks = sys.modules.get("socks")
+    default: Any = None if socks is None else socks.get_default_proxy()
+    return dict(zip(_KEYS, default)) if is_valid(default) else None
