@@ -54,6 +54,9 @@ struct Connection {
 pub struct Observer {
     version: Version,
     own_receive_maximum: usize,
+    /// The largest packet that may be received: by the settings, and on this connection.
+    set_packet_size: usize,
+    packet_size: usize,
     epoch: u32,
     connection: Connection,
     accepted: Vec<Accepted>,
@@ -64,10 +67,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn new(version: Version) -> Self {
+    pub fn new(version: Version, packet_size: usize) -> Self {
         Self {
             version,
             own_receive_maximum: 65_535,
+            set_packet_size: packet_size,
+            packet_size,
             epoch: 0,
             connection: Connection::default(),
             accepted: Vec::new(),
@@ -82,6 +87,8 @@ impl Observer {
         assert!(!self.connection.open, "the end of the last connection was not reported");
         self.epoch = epoch;
         self.own_receive_maximum = properties.receive_maximum().unwrap_or(65_535).into();
+        let announced = properties.maximum_packet_size().map(|size| size as usize);
+        self.packet_size = announced.unwrap_or(self.set_packet_size);
         self.connection = Connection { open: true, ..Connection::default() };
         self.stream.clear();
         self.written = 0;
@@ -254,6 +261,7 @@ impl Observer {
                 let topic = message.topic_bytes();
                 assert!(!topic.is_empty() && std::str::from_utf8(topic).is_ok());
                 let publish = &message.publish;
+                assert!(publish.body_len() < self.packet_size, "{publish:?} is too large");
                 if publish.qos() != QoS::AtMostOnce {
                     self.deliveries.push((publish.packet_id(), publish.qos(), self.epoch));
                     self.connection.unacknowledged += 1;

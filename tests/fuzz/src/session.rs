@@ -39,18 +39,21 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     fn new(mut input: Input<'a>) -> Self {
-        let version = [Version::V5, Version::V311, Version::V31, Version::V5][input.below(4)];
+        let kind = input.byte();
+        let version =
+            [Version::V5, Version::V311, Version::V31, Version::V5][usize::from(kind) % 4];
         let flags = input.byte();
         let session = Session::new(SessionConfig {
             version,
             max_inflight: u16::from(flags & 7),
             max_queued: usize::from(flags >> 3 & 7) * 2,
+            max_packet_size: if kind & 0x80 != 0 { 200 } else { 16 << 20 },
             manual_ack: flags & 0x40 != 0,
             report_published: true,
             trace: flags & 0x80 != 0,
         });
         let now = Instant::now();
-        let observer = Observer::new(version);
+        let observer = Observer::new(version, session.config().max_packet_size);
         let keep_alive = Duration::ZERO;
         Self { input, session, observer, version, now, taken: 0, seq: 0, keep_alive, heard: now }
     }
