@@ -59,6 +59,7 @@ class Proxy:
         self.cutting = False
         #: Resets by the plan's name for the place.
         self.resets: Counter[str] = Counter()
+        self.reset_count = 0
         #: Ends of connections with a plan that came before it.
         self.other_ends: list[str] = []
         self.connections = 0
@@ -148,6 +149,7 @@ class Connection:
                 self.proxy.other_ends.append(self.reason)
             else:
                 self.proxy.resets[self.reason] += 1
+                self.proxy.reset_count += 1
         self.forwarding = False
         first = self.cut.first if self.cut else ""
         order = ["server", "client"] if first == "server" else ["client", "server"]

@@ -59,6 +59,7 @@ def test_count_finds_a_lost_and_a_doubled_message(
                 super()._on_message(client, userdata, message)
 
     monkeypatch.setattr(run, "Receiver", Forgetful)
+    monkeypatch.setattr(run, "PATIENCE", 2.0)
     result = run.Run(mqtt, tmp_path, 1, V311, 40, 20).run()
     assert (result.lost[1], result.lost[2], result.duplicated[2]) == (1, 0, 1), result.report()
     assert "replay: " in result.report()
