@@ -215,7 +215,7 @@ class Dialling(Proxies):
     def _wrap(self, connected: socket.socket) -> ConnectionSocket:
         """What programs get to see of the connection."""
         if hasattr(connected, "do_handshake"):  # without loading ssl
-            if self._tls_insecure:
+            if self._tls_insecure and self._key_source is None:
                 line = "TLS without verification of the broker's name: anyone may pose as it"
                 self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
             return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..matcher import MQTTMatcher
     from ..properties import Properties
+    from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
     from .types import CleanStartOption
 
@@ -55,6 +56,7 @@ class ClientState(ClientBase):
     _ssl_context: ssl.SSLContext | None = None
     _tls_insecure = False
     _server_hostname: str | None = None
+    _key_source: KeySource | None = None
     _proxy: dict[str, Any] = {}  # noqa: RUF012  never changed, only replaced
 
     _username: bytes | None = None

@@ -6,9 +6,11 @@ After the handshake the connection goes to :mod:`.pump`.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .pem import load_authorities, load_cert_chain
+from .pre_shared_key import KeySource, PreSharedKey, context_for
 from .state import ClientState
 
 if TYPE_CHECKING:
@@ -90,6 +92,33 @@ class Tls(ClientState):
         self._tls_insecure = not context.check_hostname
         self._server_hostname = server_hostname
 
+    def tls_psk_set(
+        self, identity: str | Callable[..., PreSharedKey], key: bytes | None = None
+    ) -> None:
+        """Encrypts the connection by TLS 1.2 with a key that client and broker share (RFC 4279).
+
+        :param identity: the name of the key; or a function that returns name and key and is called at
+            every handshake, on the thread that dials, with the broker's hint (str or None) if it takes
+            an argument.
+        :param key: the key itself, not its hexadecimal form.
+        :raises NotImplementedError: Python is older than 3.13.
+        :raises ValueError: TLS is set already.
+        :raises TypeError: the arguments are neither a function nor a name and a key.
+        """
+        if callable(identity) and key is None:
+            source = KeySource(identity)
+        elif isinstance(identity, str) and isinstance(key, bytes):
+            pair = identity, key
+            source = KeySource(lambda: pair)
+        else:
+            raise TypeError(
+                "tls_psk_set() takes a function, or an identity (str) and a key (bytes)"
+            )
+        if self._ssl_context is not None:
+            raise ValueError("SSL/TLS has already been configured.")
+        self.tls_set_context(context_for(source))
+        self._key_source = source
+
     def tls_insecure_set(self, value: bool) -> None:
         """Accepts a certificate that names another host, or not.
 
@@ -117,5 +146,7 @@ class Tls(ClientState):
             wrapped.do_handshake()
         except BaseException:
             wrapped.close()
+            if self._key_source is not None:
+                self._key_source.raise_error()
             raise
         return wrapped
