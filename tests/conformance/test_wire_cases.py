@@ -49,7 +49,10 @@ def complaint(case: WireCase, outcome: wire_runner.Outcome) -> str | None:
 @pytest.mark.better_than_paho("the set is where it fails")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_wire_case(case: WireCase, wire_peer: ScriptedPeer, mqtt: ModuleType) -> None:
-    wrong = complaint(case, wire_runner.play(case, wire_peer, mqtt))
+    try:
+        wrong = complaint(case, wire_runner.play(case, wire_peer, mqtt))
+    except Exception as error:
+        wrong = f"{type(error).__name__}: {error}"
     if case.label in DEVIATIONS:
         SCORE.count(case.must_close, "deviate")
         assert wrong, "passes: take it out of the table of deviations"
