@@ -115,12 +115,20 @@ impl Inbound {
     /// a kept message would have come with DUP.
     fn forget_qos2_before(&mut self, packet_id: u16, epoch: u32) {
         if self.qos2.get(&packet_id).is_some_and(|known| known.counted_on != epoch) {
-            self.qos2.remove(&packet_id);
+            self.remove(packet_id);
         }
     }
 
+    fn remove(&mut self, packet_id: u16) -> Option<Incoming> {
+        let incoming = self.qos2.remove(&packet_id)?;
+        if let Receiving::Held(message) = &incoming.receiving {
+            self.held -= message.held();
+        }
+        Some(incoming)
+    }
+
     fn complete(&mut self, packet_id: u16, epoch: u32) {
-        if let Some(incoming) = self.qos2.remove(&packet_id)
+        if let Some(incoming) = self.remove(packet_id)
             && incoming.counted_on == epoch
         {
             self.unacknowledged = self.unacknowledged.saturating_sub(1);

@@ -77,6 +77,20 @@ fn a_lost_session_gives_the_room_back() {
 }
 
 #[test]
+fn a_message_that_a_new_one_replaces_gives_its_room_back() {
+    // A server of MQTT 3.1 starts afresh without a word: its new message takes an old identifier.
+    let mut rig = small_packets(Version::V31);
+    let payload = vec![7; 1 << 19];
+    for _ in 0..2 * HELD / payload.len() {
+        rig.feed(&qos_2(Version::V31, 1, &payload));
+        assert!(rig.session.is_online());
+        rig.cut();
+        rig.go_online(false, &[]);
+    }
+    assert_eq!(rig.session.held_messages().count(), 1);
+}
+
+#[test]
 fn topics_behind_aliases_are_bounded() {
     let mut rig = small_packets(Version::V5);
     rig.options.properties = properties(PacketType::Connect, &[0x22, 0xFF, 0xFF]);
