@@ -98,6 +98,10 @@ conformance: setup ## Play the wire cases and the cases of our own; print the sc
 chaos: setup broker ## Reset every connection, 10,000 times a run: 20 seeds, two versions (half an hour)
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seeds 20 $(ARGS)
 
+.PHONY: exits
+exits: setup broker ## End a thousand processes with live clients (ten minutes)
+	@EXITS=1000 $(BIN)/python -m pytest -q -rP tests/lifecycle/test_exit.py -k many_exits $(ARGS)
+
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's
 	@DIFFERENTIAL_PACKETS=1000000 cargo test --locked --profile checked --test differential -- --nocapture $(ARGS)
