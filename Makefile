@@ -97,6 +97,13 @@ conformance: setup ## Play the wire cases and the cases of our own; print the sc
 .PHONY: chaos
 chaos: setup broker ## Reset every connection, 10,000 times a run: 20 seeds, two versions (half an hour)
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seeds 20 $(ARGS)
+	@$(MAKE) simulate
+
+# Without link-time optimisation: the build takes longer than the run.
+.PHONY: simulate
+simulate: ## Simulate the session for 10 million steps, then visit every state of its model (minutes)
+	@OXMQTT_SIM_STEPS=$${OXMQTT_SIM_STEPS:-10000000} OXMQTT_MODEL_ALL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=8 \
+	  cargo test --locked --release --test session sim:: -- --nocapture --test-threads=1
 
 .PHONY: exits
 exits: setup broker ## End a thousand processes with live clients (ten minutes)

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod session_alias;
-mod session_broker;
 mod session_close;
 mod session_connect;
 mod session_frames;
@@ -12,7 +11,6 @@ mod session_identifiers;
 mod session_limits;
 mod session_manual_ack;
 mod session_memory;
-mod session_model;
 mod session_own_alias;
 mod session_protocol;
 mod session_quota;
@@ -21,9 +19,9 @@ mod session_requests;
 mod session_resume;
 mod session_rig;
 mod session_send;
-mod session_sim;
 mod session_time;
 mod session_wire;
+mod sim;
 
 use oxmqtt::codec::Version;
 

@@ -1,0 +1,71 @@
+//! Bugs for the checkers to find. They sit between the session and the world, never in the session:
+//! each changes what goes in or comes out as a session with that bug would.
+
+use super::violation::Property;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// DUP is missing when a PUBLISH is sent again.
+    NoDup,
+    /// A QoS 2 message is delivered again when its PUBREL comes again by the next connection.
+    DeliversAgain,
+    /// A QoS 2 message is called published as soon as PUBREC comes.
+    PublishedTooSoon,
+    /// Unfinished messages are forgotten with the server's session.
+    DropsOnSessionLoss,
+    /// That the server kept the session is overlooked: messages it received are published again.
+    ForgetsReceipts,
+}
+
+impl Mutant {
+    /// Each, and what it may break first.
+    pub(crate) const ALL: [(Self, &[Property]); 5] = [
+        (Self::NoDup, &[Property::Dup]),
+        (Self::DeliversAgain, &[Property::Duplicate]),
+        (Self::PublishedTooSoon, &[Property::Ticket]),
+        (Self::DropsOnSessionLoss, &[Property::Loss]),
+        (Self::ForgetsReceipts, &[Property::Duplicate, Property::Loss]),
+    ];
+}
+
+/// The first byte of each packet in `bytes`, and where it stands; the packets are whole.
+pub(crate) fn first_bytes(bytes: &[u8]) -> Vec<(usize, u8)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(&first) = bytes.get(at) {
+        found.push((at, first));
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            at += 1;
+            let byte = bytes[at];
+            length |= usize::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        at += 1 + length;
+    }
+    found
+}
+
+/// Takes DUP off every PUBLISH.
+pub(crate) fn without_dup(bytes: &mut [u8]) {
+    for (at, first) in first_bytes(bytes) {
+        if first >> 4 == 3 {
+            bytes[at] = first & !8;
+        }
+    }
+}
+
+/// Puts a PUBCOMP behind every PUBREC that came whole.
+pub(crate) fn with_early_pubcomp(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = Vec::new();
+    for packet in bytes.chunks(4) {
+        changed.extend_from_slice(packet);
+        if let [0x50, 2, high, low] = packet {
+            changed.extend([0x70, 2, *high, *low]);
+        }
+    }
+    changed
+}
