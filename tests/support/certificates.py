@@ -71,6 +71,19 @@ class Authority:
             made = parent.issue(name, extensions, file="ca", folder=folder)
             self.certificate, self.key = made.certificate, made.key
 
+    def revocations(self) -> str:
+        """A revocation list, in PEM, with nothing on it."""
+        index, config, made = (
+            self.folder / f"revocations.{end}" for end in ("index", "cnf", "crl")
+        )
+        index.write_text("")
+        config.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={index}\n")
+        openssl(
+            *("ca", "-gencrl", "-config", config, "-cert", self.certificate, "-keyfile", self.key),
+            *("-md", "sha256", "-crldays", "30", "-out", made),
+        )
+        return made.read_text()
+
     def issue(
         self,
         name: str = "localhost",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from support.certificates import SERVER_USAGE, Authority, openssl
 from support.clients import Watched
 from support.mosquitto import Mosquitto
 from support.proxy import Proxy
 
+from .conftest import TlsMosquitto
 from .test_service_records import NameServer, names  # noqa: F401  a fixture
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -70,5 +73,46 @@ def test_srv(run: Callable[..., None], broker: Mosquitto, names: NameServer) -> 
     run(TRANSPORTS["srv"])
 
 
+@pytest.fixture
+def tls_folder(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The files that the recipes name, in the working directory."""
+    mine = authority.issue("client", ("extendedKeyUsage=clientAuth",))
+    (tmp_path / "ca.crt").write_text(authority.certificate.read_text())
+    (tmp_path / "client.crt").write_text(mine.certificate.read_text())
+    openssl(
+        *("pkey", "-in", mine.key, "-aes128", "-passout", "pass:s3cret"),
+        *("-out", tmp_path / "client.key"),
+    )
+    (tmp_path / "revoked.crl").write_text(authority.revocations())
+    monkeypatch.setenv("BROKER_CA", authority.certificate.read_text())
+    monkeypatch.setenv("CLIENT_CERT", mine.certificate.read_text())
+    monkeypatch.setenv("CLIENT_KEY", mine.key.read_text())
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+@pytest.mark.parametrize("name", ["server", "mutual", "memory", "name", "context", "ask"])
+def test_tls(run: Callable[..., None], authority: Authority, tls_folder: Path, name: str) -> None:
+    """Every recipe against a broker that asks for a certificate if one is to be shown."""
+    extensions = ("subjectAltName=DNS:localhost,DNS:broker.example.com", SERVER_USAGE)
+    options = [f"cafile {authority.certificate}"]
+    if name in ("mutual", "memory"):
+        options.append("require_certificate true")
+    folder = tls_folder / "mosquitto"
+    with TlsMosquitto(folder, authority.issue("localhost", extensions), *options) as broker:
+        run(TLS[name], PORT=broker.port)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="pre-shared keys: Python 3.13")
+def test_psk(run: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("sensor-7:0102030405060708090a0b0c0d0e0f10\n")
+    options = ("psk_hint hint", f"psk_file {tmp_path / 'keys'}", "tls_version tlsv1.2")
+    with Mosquitto(tmp_path / "mosquitto", listener=options) as broker:
+        run(TLS["psk"], PORT=broker.port)
+
+
 def test_no_recipe_is_forgotten() -> None:
     assert TRANSPORTS.keys() == {"tcp", "unix", "proxy", "srv"}
+    assert TLS.keys() >= {"server", "mutual", "memory", "name", "context", "ask", "psk"}

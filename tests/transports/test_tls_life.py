@@ -146,7 +146,7 @@ def test_a_server_that_reads_nothing(
     with TlsPeer(server_context(server), below=lambda tls: stop.wait(20)) as peer:
         watched = secured(mqtt, authority, "unread")
         watched.start(peer)
-        for _ in range(30):
+        for _ in range(10):
             watched.client.publish("t", bytes(MEGABYTE))
         watched.close()
         stop.set()
