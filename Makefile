@@ -107,7 +107,7 @@ simulate: ## Simulate the session for 10 million steps, then visit every state o
 
 .PHONY: exits
 exits: setup broker ## End a thousand processes with live clients (ten minutes)
-	@EXITS=1000 $(BIN)/python -m pytest -q -rP tests/lifecycle/test_exit.py -k many_exits $(ARGS)
+	@EXITS=1000 $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 tests/lifecycle/test_exit.py -k many_exits $(ARGS)
 
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's

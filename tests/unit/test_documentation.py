@@ -1,0 +1,36 @@
+"""The programs in the documentation run as they stand, against a real broker."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.mosquitto import Mosquitto
+from support.process import Program
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+#: Pages whose Python blocks are whole programs.
+PAGES = ["threading.md"]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def programs() -> list[tuple[str, str]]:
+    return [
+        (f"{page} {number}", source)
+        for page in PAGES
+        for number, source in enumerate(BLOCK.findall((DOCS / page).read_text("utf-8")), 1)
+    ]
+
+
+def test_the_pages_have_programs() -> None:
+    assert len(programs()) >= 6
+
+
+@pytest.mark.parametrize("source", [pytest.param(code, id=name) for name, code in programs()])
+def test_a_program(broker: Mosquitto, source: str) -> None:
+    assert 'connect("localhost")' in source
+    source = source.replace('connect("localhost")', f'connect("{broker.host}", {broker.port})')
+    with Program(source, "oxmqtt.client") as program:
+        assert program.exit_code(20) == 0, program.error_text()
+        assert program.error_text() == ""
