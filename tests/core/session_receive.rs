@@ -239,3 +239,19 @@ fn a_new_qos_2_message_under_the_identifier_of_a_lost_one() {
         assert_eq!(rig.messages()[0].publish.payload(), expected, "dup {dup}");
     }
 }
+
+/// What a lost message took of the memory for held ones is free again.
+#[test]
+fn replaced_messages_leave_their_room() {
+    let mut rig = Rig::with(|config| config.version = Version::V31);
+    let payload = vec![0; 4 << 20];
+    for _ in 0..20 {
+        rig.go_online(false, &[]);
+        let message =
+            Deliver { topic: "t", qos: 2, id: 7, payload: &payload, ..Deliver::default() };
+        assert_eq!(rig.exchange(&message.bytes(Version::V31)), [Sent::PubRec(7, 0)]);
+        rig.cut();
+        rig.events();
+    }
+    assert_eq!(rig.session.held_messages().count(), 1);
+}

@@ -1,0 +1,170 @@
+//! One connection of the session: its start, its end, its deadlines.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::codec::{Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version};
+
+use super::config::ConnectOptions;
+use super::error::PeerError;
+use super::event::{Closed, Event, Trace};
+use super::keep_alive::{Due, KeepAlive};
+use super::limits::{ClientLimits, ServerLimits};
+use super::{Phase, Session};
+
+/// A closing connection may take this long without progress to get rid of its last bytes.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// Starts a connection: the transport stands, CONNECT goes out first [MQTT-3.1.0-1].
+    pub fn connect(&mut self, options: &ConnectOptions, now: Instant) -> Result<u32, EncodeError> {
+        self.reset_connection();
+        let client_id = match &self.assigned_client_id {
+            Some(assigned) if options.client_id.is_empty() => assigned.clone(),
+            _ => options.client_id.clone(),
+        };
+        self.send(&Packet::Connect(Box::new(Connect {
+            client_id: client_id.clone(),
+            clean_start: options.clean_start,
+            keep_alive: options.keep_alive,
+            username: options.username.clone(),
+            password: options.password.clone(),
+            will: options.will.clone(),
+            properties: options.properties.clone(),
+            bridge: options.bridge,
+        })))?;
+        self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
+        self.server = ServerLimits::default();
+        self.clean_start = options.clean_start;
+        self.client_id = client_id;
+        self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
+        let timeout = options.connack_timeout;
+        self.phase = Phase::AwaitConnAck { deadline: now + timeout, timeout };
+        self.epoch = self.epoch.wrapping_add(1);
+        Ok(self.epoch)
+    }
+
+    fn reset_connection(&mut self) {
+        self.out.clear();
+        self.partial = BytesMut::new();
+        self.inbound.handle_connection_end();
+        self.ids.release_requests();
+        self.ledger.rewind(&mut self.ids);
+        self.deferred_disconnect = None;
+        self.phase = Phase::Idle;
+    }
+
+    /// Ends the connection after what was accepted so far; false when there is none.
+    pub fn disconnect(&mut self, reason: ReasonCode, properties: Properties, now: Instant) -> bool {
+        match self.phase {
+            Phase::AwaitConnAck { .. } if self.ledger.len() > 0 => {
+                self.deferred_disconnect.get_or_insert((reason, properties));
+                true
+            }
+            Phase::AwaitConnAck { .. } | Phase::Online => {
+                self.drain_with(reason, properties, Closed::Requested, now);
+                true
+            }
+            Phase::Draining { .. } => true,
+            Phase::Idle | Phase::Ended { .. } => false,
+        }
+    }
+
+    pub(super) fn drain_with(
+        &mut self,
+        reason: ReasonCode,
+        properties: Properties,
+        closed: Closed,
+        now: Instant,
+    ) {
+        let before = self.out.bytes.len();
+        let _ = self.send(&Packet::Disconnect(Disconnect::new(reason, properties)));
+        let size = self.out.bytes.len() - before;
+        if size > self.server.maximum_packet_size {
+            // The reason goes without its explanations [MQTT-3.14.2-3], [MQTT-3.14.2-4].
+            self.out.withdraw(size);
+            let disconnect = Disconnect::new(reason, Properties::default());
+            let _ = self.send(&Packet::Disconnect(disconnect));
+        }
+        self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
+    }
+
+    /// Ends the connection because of the server; MQTT 5.0 says why [MQTT-4.13.1-1].
+    pub(super) fn fail(&mut self, error: PeerError, now: Instant) {
+        let reason = error.reason_code();
+        let closed = Closed::Protocol(error);
+        if self.config.version == Version::V5 {
+            self.drain_with(reason, Properties::default(), closed, now);
+        } else {
+            self.phase = Phase::Ended { closed };
+        }
+    }
+
+    /// Whether the driver has to close the transport now and call [`Self::handle_closed`].
+    pub fn wants_close(&self) -> bool {
+        match self.phase {
+            Phase::Draining { .. } => self.out.unsent() == 0,
+            Phase::Ended { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The transport is closed; `error` is what it said, if it was not the session's wish.
+    pub fn handle_closed(&mut self, error: Option<&str>) {
+        let closed = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle => return,
+            Phase::Draining { closed, .. } | Phase::Ended { closed } => closed,
+            Phase::AwaitConnAck { .. } | Phase::Online if self.deferred_disconnect.is_some() => {
+                Closed::Requested
+            }
+            Phase::AwaitConnAck { .. } | Phase::Online => {
+                Closed::Lost(error.unwrap_or("the server closed the connection").into())
+            }
+        };
+        self.reset_connection();
+        self.events.push(Event::Closed(closed));
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::AwaitConnAck { deadline, .. } | Phase::Draining { deadline, .. } => {
+                Some(*deadline)
+            }
+            Phase::Online => self.keep_alive.as_ref().and_then(KeepAlive::deadline),
+            Phase::Idle | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Time has passed. `reading` is false while the driver leaves received bytes alone because
+    /// the application does not take its events.
+    pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
+        match &mut self.phase {
+            // Nobody looked whether CONNACK has come.
+            Phase::AwaitConnAck { deadline, timeout } if !reading => *deadline = now + *timeout,
+            Phase::AwaitConnAck { deadline, .. } if now >= *deadline => {
+                let closed = match self.deferred_disconnect {
+                    Some(_) => Closed::Requested,
+                    None => Closed::ConnAckTimeout,
+                };
+                self.phase = Phase::Ended { closed };
+            }
+            Phase::Draining { deadline, closed } if now >= *deadline => {
+                self.phase = Phase::Ended { closed: closed.clone() };
+            }
+            Phase::Online => {
+                let due = self.keep_alive.as_mut().map_or(Due::Nothing, |k| k.due(now, reading));
+                match due {
+                    Due::Nothing => {}
+                    Due::Ping => {
+                        let _ = self.send(&Packet::PingReq);
+                        self.trace(|| Trace::SentPingReq);
+                    }
+                    Due::Dead => self.phase = Phase::Ended { closed: Closed::KeepAlive },
+                }
+            }
+            _ => {}
+        }
+    }
+}
