@@ -189,7 +189,7 @@ impl Session {
                         .admit(qos, retain, packet.len())
                         .and_then(|()| server.admit_alias(alias));
                     if let Err(error) = admitted {
-                        refused = Some(error);
+                        refused = Some((error, resend && qos == QoS::ExactlyOnce));
                         return;
                     }
                     out.extend_from_slice(packet);
@@ -213,11 +213,14 @@ impl Session {
             if let Some(traced) = traced {
                 self.trace(|| traced);
             }
-            if let Some(error) = refused
+            if let Some((error, may_be_held)) = refused
                 && let Some(ended) = self.ledger.withdraw_last()
             {
-                let kind = AckKind::PubAck;
+                let (kind, packet_id) = (AckKind::PubAck, ended.ticket.packet_id());
                 self.finish(ended, kind, error.reason_code(), Properties::default());
+                if may_be_held {
+                    self.ids.drop_publish(packet_id);
+                }
             }
         }
     }

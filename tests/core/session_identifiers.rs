@@ -147,6 +147,24 @@ fn the_identifier_of_a_dropped_qos_2_message_stays_in_use() {
     }
 }
 
+/// The same for one that the limits of the next connection refuse.
+#[test]
+fn the_identifier_of_a_qos_2_message_refused_on_the_way_stays_in_use() {
+    let mut rig = Rig::online(Version::V5);
+    let refused = rig.publish(QoS::ExactlyOnce).packet_id();
+    let unsent = rig.publish(QOS_1).packet_id();
+    rig.sent();
+    rig.cut();
+    rig.events();
+    rig.go_online(true, b"\x24\x00");
+    assert_eq!(rig.session.unfinished(), 0, "QoS 1 and 2 are refused");
+    let ids = all_identifiers(&mut rig);
+    assert!(!ids.contains(&refused) && ids.contains(&unsent));
+    rig.cut();
+    rig.go_online(false, &[]);
+    assert!(all_identifiers(&mut rig).contains(&refused), "the session is a new one");
+}
+
 /// Every identifier that a new message can have.
 fn all_identifiers(rig: &mut Rig) -> HashSet<u16> {
     let name = |_| {
