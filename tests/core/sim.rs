@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use fault::Stats;
 use mutant::Mutant;
 use random::Random;
+use server::Naming;
 use step::Step;
 use violation::{Violation, caught};
 use world::{Settings, World};
@@ -124,5 +125,69 @@ fn the_simulation_catches_seeded_bugs() {
         });
         let found = caught.expect("the bug is caught");
         assert!(properties.contains(&found.property), "{mutant:?}: {found:?}");
+    }
+}
+
+/// Traffic of every kind; the connection breaks when so many bytes have gone up or come down.
+fn traffic_until(settings: Settings, up: usize, down: usize) -> Result<bool, Violation> {
+    caught(|| {
+        let mut world = World::new(settings, None);
+        world.perform(Step::connect(true, 2));
+        world.carry_down(usize::MAX);
+        for qos in [2, 1, 0, 2] {
+            world.perform(Step::Publish { qos, padding: 0, retain: false });
+            world.perform(Step::Deliver { qos, naming: Naming::Topic });
+        }
+        world.perform(Step::Subscribe { filters: 2 });
+        let (mut up, mut down) = (up, down);
+        loop {
+            let link = world.link.as_ref().expect("no reason to close");
+            if link.up.is_empty() && link.down.len() == 0 {
+                world.finish();
+                return true;
+            }
+            if !link.up.is_empty() {
+                if up == 0 {
+                    break;
+                }
+                up -= 1;
+                world.carry_up(1);
+            } else {
+                if down == 0 {
+                    break;
+                }
+                down -= 1;
+                world.carry_down(1);
+            }
+            world.perform(Step::Answer { index: 0, refuse: false });
+            world.acknowledge(0);
+        }
+        world.cut();
+        world.finish();
+        false
+    })
+}
+
+#[test]
+fn a_reset_at_every_byte() {
+    for version in VERSIONS {
+        let mut random = Random::new(1);
+        let settings =
+            Settings { version, max_inflight: 2, receive_maximum: 3, ..settings(&mut random) };
+        for (which, of) in [("up", |n| (n, usize::MAX)), ("down", |n| (usize::MAX, n))]
+            as [(&str, fn(usize) -> (usize, usize)); 2]
+        {
+            let mut offset = 0;
+            loop {
+                let (up, down) = of(offset);
+                match traffic_until(settings, up, down) {
+                    Ok(true) => break,
+                    Ok(false) => offset += 1,
+                    Err(violation) => panic!("{version:?}, {which} {offset}: {violation:?}"),
+                }
+            }
+            println!("{version:?}: reset at each of {offset} bytes {which}");
+            assert!(offset > 60);
+        }
     }
 }

@@ -13,14 +13,17 @@ pub(super) enum Place {
     Here(&'static [Fault]),
     /// A test with real sockets: file and name.
     There(&'static str, &'static str),
-    /// Not the session's concern, and not tested yet.
-    Open,
+    /// There is no WebSocket transport yet.
+    NoTransport,
 }
-use Place::{Here, Open, There};
+use Place::{Here, NoTransport, There};
 
 const DIALLING: &str = "tests/lifecycle/test_dialling.py";
 const ERRORS: &str = "tests/interop/test_errors.py";
 const TRAFFIC: &str = "tests/interop/test_traffic.py";
+const TIME: &str = "tests/lifecycle/test_time.py";
+const ADDRESSES: &str = "tests/transports/test_addresses.py";
+const PROXIES: &str = "tests/transports/test_proxies.py";
 
 pub(super) const SCENARIOS: [(&str, Place); 58] = [
     // The network.
@@ -29,8 +32,8 @@ pub(super) const SCENARIOS: [(&str, Place); 58] = [
     ("a download slower than the keep-alive, no PINGRESP", Here(&[SlowDownload])),
     ("CONNACK never comes", Here(&[NoConnAck])),
     ("the SYN is dropped", There(DIALLING, "test_stop_while_nobody_answers_the_syn")),
-    ("ClientHello is never answered", Open),
-    ("endless answer to the WebSocket handshake", Open),
+    ("ClientHello is never answered", There(TIME, "test_stop_while_the_tls_handshake_stalls")),
+    ("endless answer to the WebSocket handshake", NoTransport),
     ("reset in mid packet", Here(&[CutInPacketDown, CutInPacketUp])),
     (
         "reset between protocol states",
@@ -40,12 +43,12 @@ pub(super) const SCENARIOS: [(&str, Place); 58] = [
     ("many packets in one segment", Here(&[ManyPacketsAtOnce])),
     ("the peer stops reading", Here(&[PeerStopsReading])),
     ("1,000 queued messages and a flaky link", Here(&[ManyQueued])),
-    ("reconnect storm: back-off", There(ERRORS, "test_disconnect_during_the_wait_for_a_reconnect")),
+    ("reconnect storm: back-off", There(TIME, "test_back_off")),
     ("accepted, then kicked", Here(&[KickedAfterConnAck, ConnectRefused])),
     ("name resolution fails", There(ERRORS, "test_unknown_host")),
-    ("a dead address before a live one", Open),
+    ("a dead address before a live one", There(ADDRESSES, "test_a_dead_address_costs_a_moment")),
     ("the address changes while connected", Here(&[HalfOpenIdle])),
-    ("the proxy refuses, stalls or lies", Open),
+    ("the proxy refuses, stalls or lies", There(PROXIES, "test_silent_proxy")),
     ("the clock jumps, the machine sleeps", Here(&[ClockLeap])),
     ("descriptors above 1,023", There(TRAFFIC, "test_thousand_clients")),
     ("the unix socket's path is gone", There(ERRORS, "test_gone_unix_socket")),
