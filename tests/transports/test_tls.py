@@ -147,6 +147,25 @@ def test_pem_from_memory(
                 watched.start(broker)
 
 
+def test_own_wrap_socket(mqtt: ModuleType, authority: Authority, tls_broker: TlsMosquitto) -> None:
+    """A subclass that makes the handshake its own way, as programs did for SNI."""
+
+    class Own(mqtt.Client):  # type: ignore[misc, name-defined]
+        def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+            context: ssl.SSLContext = self._ssl_context
+            return context.wrap_socket(tcp_sock, server_hostname="localhost")
+
+    with Watched(mqtt, "own", factory=Own) as watched:
+        watched.client.tls_set(str(authority.certificate))
+        watched.client.connect("127.0.0.1", tls_broker.port)
+        watched.client.loop_start()
+        watched.connects.wait_count(1)
+        watched.subscribe("own", 1)
+        watched.client.publish("own", b"x" * 3_000_000, 1)
+        assert watched.messages.wait_count(1)[0].payload == b"x" * 3_000_000
+        assert watched.client.socket().version() in ("TLSv1.2", "TLSv1.3")
+
+
 def test_another_name_than_the_host(mqtt: ModuleType, authority: Authority, tmp_path: Path) -> None:
     """It is asked for, and it is what the certificate must have."""
     elsewhere = authority.issue("broker.example.org", ("subjectAltName=DNS:broker.example.org",))

@@ -13,6 +13,10 @@ import ssl
 import threading
 import time
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .buffered_tls import BufferedTls
 
 #: Bytes moved at once; other connections get their turn in between.
 _CHUNK = 256 << 10
@@ -37,7 +41,7 @@ Selector = selectors.BaseSelector
 class Stream:
     """One TLS connection. Its methods run on the pump's thread, with the pump's lock held."""
 
-    def __init__(self, tls: ssl.SSLSocket, plain: socket.socket) -> None:
+    def __init__(self, tls: ssl.SSLSocket | BufferedTls, plain: socket.socket) -> None:
         tls.setblocking(False)
         plain.setblocking(False)
         self.tls = tls
@@ -48,6 +52,8 @@ class Stream:
         #: Decrypted, and not yet taken by the engine; from the engine, and not yet taken by TLS.
         self._inward = self._outward = _NOTHING
         self._server_done = self._engine_done = self._lingering = False
+        #: TLS may hold input that the socket below no longer shows.
+        self.has_more = True
         self._unsendable: OSError | None = None
         self._received_at = 0.0
         self._streak = 0
@@ -67,6 +73,8 @@ class Stream:
             self._receive(buffer)
         else:
             self._give()
+            if self.has_more:
+                self._receive(buffer)
             self._take(buffer)
         if self._unsendable is not None and not self._server_done:
             self._receive(buffer)  # the server may have said why
@@ -86,17 +94,20 @@ class Stream:
             return
         view = memoryview(buffer)
         filled = records = 0
+        self.has_more = True
         try:
             while filled <= _CHUNK - _RECORD:
                 count = self.tls.recv_into(view[filled:])
                 if not count:
                     self._server_done = True
+                    self.has_more = False
                     break
                 filled += count
                 records += 1
         except _WAITS:
-            pass
+            self.has_more = False
         except OSError as error:
+            self.has_more = False
             self._broke(error)
         if filled:
             self._inward = view[:filled]
@@ -211,6 +222,11 @@ class Stream:
         else:
             selector.register(sock, mask, self)
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether the engine does."""
+        return not self._inward
+
     def is_flushed(self) -> bool:
         """All that the engine has written is with the kernel."""
         if self.closed or self._lingering:
@@ -241,20 +257,21 @@ class Pump:
         self.buffer = bytearray()
         self.selector: Selector
         self._streams: set[Stream] = set()
-        self._new: deque[Stream] = deque()
+        #: To be looked at without being asked to by their sockets.
+        self._due: deque[Stream] = deque()
         #: (when to close at the latest, connection); in order, since all linger equally long.
         self._released: deque[tuple[float, Stream]] = deque()
         self._waker: tuple[socket.socket, socket.socket] | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def connect(self, tls: ssl.SSLSocket) -> tuple[Stream, socket.socket]:
+    def connect(self, tls: ssl.SSLSocket | BufferedTls) -> tuple[Stream, socket.socket]:
         """Takes a connection over after its handshake; gives the engine's end of the pair."""
         engine_end, plain = socket.socketpair()
         stream = Stream(tls, plain)
         with self.lock:
             self._streams.add(stream)
-            self._new.append(stream)
+            self._due.append(stream)
             if self._thread is None:
                 self._start()
             self._wake()
@@ -291,13 +308,15 @@ class Pump:
         nap = False
         while True:
             timeout = self._released[0][0] - time.monotonic() if self._released else None
+            if self._due:
+                timeout = 0
             if nap:
                 time.sleep(_NAP)
             ready = [(key.data, key.fileobj) for key, _ in selector.select(timeout)]
             nap = False
             with self.lock:
-                while self._new:
-                    stream = self._new.popleft()
+                while self._due:
+                    stream = self._due.popleft()
                     ready.append((stream, stream.plain))
                 for stream, sock in ready:
                     if stream is None:
@@ -310,6 +329,8 @@ class Pump:
                     nap |= stream.wants_nap
                     if stream.closed:
                         self._streams.discard(stream)
+                    elif stream.has_more and stream.takes_more:
+                        self._due.append(stream)
                 self._close_overdue()
                 if self._stopping or not self._streams:
                     self._end()

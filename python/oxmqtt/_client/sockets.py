@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     import ssl
 
     from .._native import Engine
+    from .buffered_tls import BufferedTls
 
 T = TypeVar("T")
 
@@ -154,12 +155,12 @@ class WakerEnd:
 class TlsConnectionSocket(ConnectionSocket):
     """The same for TLS, with what programs ask an ``ssl.SSLSocket`` for."""
 
-    def __init__(self, connected: ssl.SSLSocket, engine: Engine) -> None:
+    def __init__(self, connected: ssl.SSLSocket | BufferedTls, engine: Engine) -> None:
         from . import pump
 
         if not is_unix(connected):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._tls = connected
+        self._tls = cast("ssl.SSLSocket", connected)  # as far as programs ask it
         self._pump = pump.pump
         self._stream, engine_end = self._pump.connect(connected)
         super().__init__(engine_end, engine)

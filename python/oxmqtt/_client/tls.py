@@ -16,6 +16,8 @@ from .state import ClientState
 if TYPE_CHECKING:
     import ssl
 
+    from .buffered_tls import BufferedTls
+
 
 class Tls(ClientState):
     """The options must be set before the client connects."""
@@ -131,8 +133,10 @@ class Tls(ClientState):
         self._tls_insecure = value
         self._ssl_context.check_hostname = not value
 
-    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket | BufferedTls:
         """The handshake, within the socket's time-out; subclasses may do it their way."""
+        from .buffered_tls import BufferedTls
+
         context = self._ssl_context
         if context is None:
             raise ValueError(
@@ -141,7 +145,7 @@ class Tls(ClientState):
         if not self._tls_insecure and not context.check_hostname:
             context.check_hostname = True  # a promise, whatever happened to the context
         name = self._server_hostname or (None if self._transport == "unix" else self._host)
-        wrapped = context.wrap_socket(tcp_sock, server_hostname=name, do_handshake_on_connect=False)
+        wrapped = BufferedTls(tcp_sock, context, name)
         try:
             wrapped.do_handshake()
         except BaseException:
