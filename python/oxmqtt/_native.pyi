@@ -14,8 +14,10 @@ __all__ = [
     "REASON_CODES",
     "ClientBase",
     "Engine",
+    "HandshakeLayers",
     "MQTTMessage",
     "MQTTMessageInfo",
+    "RustlsConfig",
     "__version__",
     "after_fork_in_child",
     "after_fork_in_parent",
@@ -29,6 +31,7 @@ __all__ = [
     "encode_value",
     "encode_varint",
     "flush_all",
+    "handshake",
     "topic_matches_sub",
 ]
 
@@ -139,6 +142,7 @@ class Engine:
         descriptor: int,
         *,
         unix: bool,
+        layers: HandshakeLayers | None,
         client_id: bytes,
         clean_start: bool,
         keep_alive: int,
@@ -200,3 +204,32 @@ def flush_all(timeout: float) -> None: ...
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...
 def after_fork_in_child() -> None: ...
+
+# handshakes
+
+@final
+class HandshakeLayers: ...
+
+@final
+class RustlsConfig:
+    def __new__(
+        cls,
+        *,
+        ca_certs: bytes | None,
+        certificate: bytes | None,
+        key: bytes | None,
+        alpn: list[bytes],
+        tls13_only: bool,
+    ) -> Self: ...
+
+def handshake(
+    descriptor: int,
+    *,
+    unix: bool,
+    timeout: float,
+    tls: RustlsConfig | None = None,
+    server_name: str = "",
+    any_name: bool = False,
+    request: bytes | None = None,
+    key: str = "",
+) -> HandshakeLayers: ...

@@ -33,7 +33,6 @@ from ._client.service_records import ServiceRecords as _ServiceRecords
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
 from ._client.tls import Tls as _Tls
-from ._client.transports import Transports as _Transports
 from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
@@ -100,7 +99,6 @@ class Client(
     _Options,
     _Subscriptions,
     _Tls,
-    _Transports,
     _Loops,
     _ServiceRecords,
     _OlderCalls,
@@ -114,7 +112,7 @@ class Client(
         MQTT 5.0 has ``clean_start`` of :meth:`connect` instead.
     :param userdata: handed to every callback.
     :param protocol: ``MQTTv31``, ``MQTTv311`` or ``MQTTv5``.
-    :param transport: ``"tcp"`` or ``"unix"``.
+    :param transport: ``"tcp"``, ``"websockets"`` or ``"unix"``.
     :param reconnect_on_failure: whether the loops connect again after a loss.
     :param manual_ack: leave acknowledgements to :meth:`ack`.
     :raises ValueError: an argument is not valid, or a persistent session has no client identifier.

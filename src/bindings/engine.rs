@@ -21,6 +21,7 @@ use super::convert::{extract_properties, extract_qos};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::TopicCache;
 use super::errors::{connect_error, request_code};
+use super::handshake::HandshakeLayers;
 use super::inspect;
 use super::message::MQTTMessage;
 use super::shared::Shared;
@@ -134,14 +135,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes a connected socket over, by its descriptor, and sends CONNECT.
-    #[pyo3(signature = (descriptor, *, unix, client_id, clean_start, keep_alive, username,
+    /// Takes a connected socket over, by its descriptor, with the layers whose handshakes are done on
+    /// it, and sends CONNECT.
+    #[pyo3(signature = (descriptor, *, unix, layers, client_id, clean_start, keep_alive, username,
                         password, will, properties, bridge, connack_timeout))]
     #[allow(clippy::too_many_arguments)]
     fn connect(
         &self,
         descriptor: u64,
         unix: bool,
+        layers: Option<&HandshakeLayers>,
         client_id: Vec<u8>,
         clean_start: bool,
         keep_alive: u16,
@@ -176,7 +179,8 @@ impl Engine {
             connack_timeout: Duration::try_from_secs_f64(connack_timeout)
                 .unwrap_or(Duration::from_secs(5)),
         };
-        self.core().connect(socket, &options).map_err(connect_error)?;
+        let layers = layers.and_then(HandshakeLayers::take);
+        self.core().connect(socket, layers, &options).map_err(connect_error)?;
         Ok(())
     }
 

@@ -4,8 +4,18 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::codec::EncodeError;
-use crate::engine::ConnectError;
+use crate::engine::{ConnectError, HandshakeError, TlsSetupError};
 use crate::session::{LocalError, RequestError};
+
+pyo3::import_exception!(oxmqtt.client, WebsocketConnectionError);
+pyo3::import_exception!(socket, timeout);
+pyo3::import_exception!(ssl, SSLCertVerificationError);
+pyo3::import_exception!(ssl, SSLEOFError);
+pyo3::import_exception!(ssl, SSLError);
+
+/// The numbers that `ssl` gives its errors: anything in the library, and an unexpected end.
+const SSL_ERROR_SSL: i32 = 1;
+const SSL_ERROR_EOF: i32 = 8;
 
 /// paho's `MQTTErrorCode`, as far as the engine decides on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +51,28 @@ pub(super) fn connect_error(error: ConnectError) -> PyErr {
         ConnectError::Io(error) => error.into(),
         ConnectError::Encode(error) => encode_error(&error),
     }
+}
+
+pub(super) fn handshake_error(error: HandshakeError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        HandshakeError::TimedOut => timeout::new_err(text),
+        HandshakeError::TlsEnd => {
+            SSLEOFError::new_err((SSL_ERROR_EOF, "EOF occurred in violation of protocol (rustls)"))
+        }
+        // With the words of `ssl`, which programs look for.
+        HandshakeError::Certificate(_) => SSLCertVerificationError::new_err((
+            SSL_ERROR_SSL,
+            format!("certificate verify failed: {text} (rustls)"),
+        )),
+        HandshakeError::Tls(_) => SSLError::new_err((SSL_ERROR_SSL, format!("{text} (rustls)"))),
+        HandshakeError::Upgrade(_) => WebsocketConnectionError::new_err(text),
+        HandshakeError::Io(error) => error.into(),
+    }
+}
+
+pub(super) fn tls_setup_error(error: &TlsSetupError) -> PyErr {
+    SSLError::new_err((SSL_ERROR_SSL, format!("{error} (rustls)")))
 }
 
 /// A request's packet identifier, or the code it is answered with.

@@ -6,6 +6,7 @@ mod descriptor;
 mod dispatch;
 mod engine;
 mod errors;
+mod handshake;
 mod inspect;
 mod message;
 mod message_info;
@@ -22,6 +23,9 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<engine::Engine>()?;
     m.add_class::<message::MQTTMessage>()?;
     m.add_class::<message_info::MQTTMessageInfo>()?;
+    m.add_class::<handshake::HandshakeLayers>()?;
+    m.add_class::<handshake::RustlsConfig>()?;
+    m.add_function(wrap_pyfunction!(handshake::handshake, m)?)?;
     m.add_function(wrap_pyfunction!(engine::flush_all, m)?)?;
     m.add_function(wrap_pyfunction!(engine::before_fork, m)?)?;
     m.add_function(wrap_pyfunction!(engine::after_fork_in_parent, m)?)?;

@@ -15,6 +15,7 @@ use crate::session::{
 use super::fork;
 use super::inbox::Inbox;
 use super::io_task::IoTask;
+use super::layers::Layers;
 use super::runtime::{process, spawn};
 use super::stream::{Socket, Writer};
 
@@ -121,10 +122,11 @@ impl Core {
         result
     }
 
-    /// Starts the session's next connection on a connected socket.
+    /// Starts the session's next connection on a connected socket and its layers.
     pub fn connect(
         self: &Arc<Self>,
         socket: Socket,
+        layers: Option<Layers>,
         options: &ConnectOptions,
     ) -> Result<u32, ConnectError> {
         let runtime = {
@@ -135,7 +137,7 @@ impl Core {
         let _context = runtime.enter();
         #[cfg(unix)]
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&socket.socket);
-        let (reader, writer) = socket.split()?;
+        let (reader, writer) = socket.split(layers)?;
         let mut state = self.lock();
         state.session.handle_closed(None);
         state.session.drain_events();

@@ -256,9 +256,11 @@ impl IoTask {
         self.armed = Some(deadline);
     }
 
-    /// After the last packet: waits for the server to close its side, and throws away what it still
-    /// sends. Closing with unread bytes would make the kernel take back what was not delivered yet.
+    /// After the last packet: takes leave, waits for the server to close its side, and throws away what
+    /// it still sends. Closing with unread bytes would make the kernel take back what was not delivered
+    /// yet.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.writer.take_if(|writer| writer.poll_finish(cx).is_ready());
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
                 let mut buffer = ReadBuf::new(scratch);
@@ -285,23 +287,23 @@ impl IoTask {
         }
     }
 
-    fn close(&mut self, end: &End) {
+    /// Tells the session and the application; false when that is no longer this task's to do.
+    fn close(&mut self, end: &End) -> bool {
         let error = match end {
-            End::Superseded => return,
+            End::Superseded => return false,
             End::Wanted => None,
             End::Transport(error) => Some(error.as_str()),
         };
         let mut state = self.core.lock();
         if state.link.take_if(|link: &mut Link| link.epoch == self.epoch).is_none() {
-            return;
+            return false;
         }
-        if matches!(end, End::Wanted) {
-            state.lingering += 1;
-        }
+        state.lingering += 1;
         state.session.handle_closed(error);
         self.core.inbox.push_all(state.session.drain_events());
         drop(state);
         self.core.notify_progress();
+        true
     }
 }
 
@@ -323,16 +325,13 @@ impl Future for IoTask {
         }
         match self.poll_all(cx) {
             Ok(()) => Poll::Pending,
-            Err(End::Wanted) => {
-                self.close(&End::Wanted);
-                self.writer = None;
-                self.arm(Instant::now() + LINGER);
-                self.lingering = true;
-                self.poll(cx)
-            }
             Err(end) => {
-                self.close(&end);
-                Poll::Ready(())
+                self.lingering = self.close(&end);
+                if !self.lingering {
+                    return Poll::Ready(());
+                }
+                self.arm(Instant::now() + LINGER);
+                self.poll_linger(cx)
             }
         }
     }

@@ -7,14 +7,23 @@
 mod coalesce;
 mod core;
 mod fork;
+mod handshake;
 mod inbox;
 mod io_task;
+mod layers;
 mod runtime;
 mod stream;
+mod tls;
+mod upgrade;
 mod waker;
+pub mod websocket;
 
 pub use self::core::{ConnectError, Core, PublishOutcome};
 pub use fork::{after_in_child, after_in_parent, before};
+pub use handshake::{HandshakeError, Upgrade, handshake};
 pub use inbox::Inbox;
+pub use layers::Layers;
 pub use runtime::flush_all;
 pub use stream::{Socket, SocketFamily};
+pub use tls::{TlsConfig, TlsOptions, TlsSetupError};
+pub use upgrade::{MAX_HEAD, UpgradeError, check_answer};

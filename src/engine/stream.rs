@@ -1,4 +1,5 @@
-//! The transports a connection can run on. Python dials; a connected socket arrives here.
+//! The transports a connection can run on. Python dials; a connected socket arrives here, with the
+//! layers whose handshakes are done.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +10,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 #[cfg(unix)]
 use tokio::net::{UnixStream, unix};
+
+use super::layers::{Layers, SharedLayers};
 
 /// What kind of socket Python connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,44 +28,73 @@ pub struct Socket {
     pub socket: socket2::Socket,
 }
 
-/// The receiving half, owned by the I/O task.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(super) enum ReadHalf {
     Tcp(tcp::OwnedReadHalf),
     #[cfg(unix)]
     Unix(unix::OwnedReadHalf),
 }
 
-/// The sending half, shared with threads that send directly.
 #[derive(Debug)]
-pub(super) enum Writer {
+enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
     #[cfg(unix)]
     Unix(unix::OwnedWriteHalf),
 }
 
+/// Either half's socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream<'a> {
+    Tcp(&'a TcpStream),
+    #[cfg(unix)]
+    Unix(&'a UnixStream),
+}
+
+/// The receiving half, owned by the I/O task.
+#[derive(Debug)]
+pub(super) struct Reader {
+    half: ReadHalf,
+    layers: Option<SharedLayers>,
+}
+
+/// The sending half, shared with threads that send directly.
+#[derive(Debug)]
+pub(super) struct Writer {
+    half: WriteHalf,
+    layers: Option<SharedLayers>,
+}
+
 impl Socket {
     /// Registers the socket with the runtime whose context is entered.
-    pub(super) fn split(self) -> io::Result<(Reader, Arc<Writer>)> {
+    pub(super) fn split(self, layers: Option<Layers>) -> io::Result<(Reader, Arc<Writer>)> {
         self.socket.set_nonblocking(true)?;
-        match self.family {
+        let (reading, writing) = match self.family {
             SocketFamily::Tcp => {
                 self.socket.set_tcp_nodelay(true)?;
-                let stream = TcpStream::from_std(self.socket.into())?;
-                let (reader, writer) = stream.into_split();
-                Ok((Reader::Tcp(reader), Arc::new(Writer::Tcp(writer))))
+                let (reader, writer) = TcpStream::from_std(self.socket.into())?.into_split();
+                (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer))
             }
             #[cfg(unix)]
             SocketFamily::Unix => {
-                let stream = UnixStream::from_std(self.socket.into())?;
-                let (reader, writer) = stream.into_split();
-                Ok((Reader::Unix(reader), Arc::new(Writer::Unix(writer))))
+                let (reader, writer) = UnixStream::from_std(self.socket.into())?.into_split();
+                (ReadHalf::Unix(reader), WriteHalf::Unix(writer))
             }
-        }
+        };
+        let layers = layers.map(SharedLayers::new);
+        let reader = Reader { half: reading, layers: layers.clone() };
+        Ok((reader, Arc::new(Writer { half: writing, layers })))
     }
 }
 
-impl Reader {
+impl ReadHalf {
+    pub(super) fn stream(&self) -> Stream<'_> {
+        match self {
+            Self::Tcp(half) => Stream::Tcp(half.as_ref()),
+            #[cfg(unix)]
+            Self::Unix(half) => Stream::Unix(half.as_ref()),
+        }
+    }
+
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -76,13 +108,66 @@ impl Reader {
     }
 }
 
-impl Writer {
+impl Stream<'_> {
     /// Sends what the socket takes at once.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn try_write(self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(half) => half.try_write(bytes),
+            Self::Tcp(stream) => stream.try_write(bytes),
             #[cfg(unix)]
-            Self::Unix(half) => half.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    pub(super) fn poll_write_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+}
+
+impl Reader {
+    /// Puts at least one byte of the server's into the buffer; none is the end.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &self.layers {
+            None => self.half.poll_read(cx, buffer),
+            Some(layers) => layers.poll_read(cx, &mut self.half, buffer),
+        }
+    }
+}
+
+impl Writer {
+    fn stream(&self) -> Stream<'_> {
+        match &self.half {
+            WriteHalf::Tcp(half) => Stream::Tcp(half.as_ref()),
+            #[cfg(unix)]
+            WriteHalf::Unix(half) => Stream::Unix(half.as_ref()),
+        }
+    }
+
+    /// Sends what the socket takes at once. After `WouldBlock` the next call has to begin with the
+    /// same bytes.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.layers {
+            None => self.stream().try_write(bytes),
+            Some(layers) => layers.try_write(self.stream(), bytes),
+        }
+    }
+
+    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_write_ready(cx)
+    }
+
+    /// Sends what the layers say at the end. Nothing may be written behind it.
+    pub(super) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.layers {
+            None => Poll::Ready(()),
+            Some(layers) => layers.poll_finish(cx, self.stream()),
         }
     }
 
@@ -91,24 +176,16 @@ impl Writer {
     /// would wait up to 40 ms for something to send along with the acknowledgement.
     pub(super) fn acknowledge_promptly(&self) {
         #[cfg(target_os = "linux")]
-        if let Self::Tcp(half) = self {
-            let _ = rustix::net::sockopt::set_tcp_quickack(half.as_ref(), true);
+        if let Stream::Tcp(stream) = self.stream() {
+            let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
         }
     }
 
     pub(super) fn duplicate(&self) -> io::Result<socket2::Socket> {
-        match self {
-            Self::Tcp(half) => socket2::SockRef::from(half.as_ref()).try_clone(),
+        match self.stream() {
+            Stream::Tcp(stream) => socket2::SockRef::from(stream).try_clone(),
             #[cfg(unix)]
-            Self::Unix(half) => socket2::SockRef::from(half.as_ref()).try_clone(),
-        }
-    }
-
-    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(half) => half.as_ref().poll_write_ready(cx),
-            #[cfg(unix)]
-            Self::Unix(half) => half.as_ref().poll_write_ready(cx),
+            Stream::Unix(stream) => socket2::SockRef::from(stream).try_clone(),
         }
     }
 }

@@ -32,7 +32,6 @@ MODULES = [
 ]
 
 NOT_INTERFACE = "an import of paho's own module, not something it offers"
-NOT_YET = "not yet, with WebSocket; stands in docs/compatibility.md"
 PAYLOAD_FORMAT = "153 may stand in CONNACK, because of the will (OASIS MQTT 5.0, table 3-1)"
 
 # "module.name" or "module.Class.member" -> why oxmqtt differs
@@ -50,7 +49,7 @@ DIFFERENCES = {
     "client.overload": NOT_INTERFACE,
     "client._": "keeps paho's linter quiet about ReasonCodes, which is there under its own name",
     "client._packet": "private, and packets are decoded in Rust",
-    "client._WebsocketWrapper": NOT_YET,
+    "client._WebsocketWrapper": "private, and the engine makes the frames",
     "client.Client.tls_set": SERVER_HOSTNAME,
     "client.Client.tls_set_context": SERVER_HOSTNAME,
     "publish.Properties": NOT_INTERFACE,

@@ -1,1 +1,1 @@
-"""The ways to a broker: TLS, pre-shared keys, proxies, unix sockets, SRV records, IPv6."""
+"""The ways to a broker: TLS, pre-shared keys, WebSocket, proxies, unix sockets, SRV records, IPv6."""

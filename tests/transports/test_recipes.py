@@ -113,6 +113,13 @@ def test_psk(run: Callable[..., None], tmp_path: Path) -> None:
         run(TLS["psk"], PORT=broker.port)
 
 
+@pytest.mark.parametrize("name", ["websocket", "signed-websocket"])
+def test_websocket(run: Callable[..., None], tmp_path: Path, name: str) -> None:
+    with Mosquitto(tmp_path / "mosquitto", listener=("protocol websockets",)) as broker:
+        run(TRANSPORTS[name], PORT=broker.port)
+
+
 def test_no_recipe_is_forgotten() -> None:
-    assert TRANSPORTS.keys() == {"tcp", "unix", "proxy", "srv"}
+    found = {"tcp", "unix", "proxy", "srv", "websocket", "signed-websocket"}
+    assert TRANSPORTS.keys() == found
     assert TLS.keys() >= {"server", "mutual", "memory", "name", "context", "ask", "psk"}

@@ -40,6 +40,11 @@ CRATES: dict[str, set[str]] = {
     "rustix": {"engine", "broker", "bindings"},
     "atomic_waker": {"engine", "broker"},
     "rand": {"engine", "broker", "bindings"},
+    "getrandom": {"engine"},
+    "rustls": {"engine"},
+    "rustls_native_certs": {"engine"},
+    "rustls_pki_types": {"engine"},
+    "tungstenite": {"engine"},
 }
 
 IMPURE = {

@@ -8,8 +8,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from .. import _native
 from ..enums import (
     LogLevel,
     MQTTErrorCode,
@@ -25,12 +27,15 @@ from .log import connect_line
 from .proxies import Proxies
 from .sockets import ConnectionSocket, TlsConnectionSocket
 from .state import MQTT_CLEAN_START_FIRST_ONLY
-from .transports import require_transport
+from .websocket import WebSockets
 
 if TYPE_CHECKING:
     import ssl
 
+    from .._native import HandshakeLayers
     from .types import CleanStartOption
+
+T = TypeVar("T")
 
 #: Seconds that a call which knows no time-out, such as asking a name server, gets beyond it.
 _DIAL_GRACE = 0.2
@@ -43,7 +48,7 @@ def random_client_id() -> bytes:
     return _base62(uuid.uuid4().int, padding=22).encode("utf8")
 
 
-class Dialling(Proxies):
+class Dialling(Proxies, WebSockets):
     """``connect`` and its relatives. They raise what Python's sockets raise."""
 
     def connect(
@@ -66,7 +71,8 @@ class Dialling(Proxies):
         :param properties: MQTT 5.0 properties of the CONNECT.
         :raises ConnectionRefusedError: nobody listens there.
         :raises socket.gaierror: the name is unknown.
-        :raises TimeoutError: no answer within :attr:`connect_timeout`.
+        :raises TimeoutError: no answer within :attr:`connect_timeout`, handshakes included.
+        :raises WebsocketConnectionError: the server refused the WebSocket handshake.
         :raises ValueError: an argument is not valid.
         """
         if self._v5:
@@ -90,7 +96,6 @@ class Dialling(Proxies):
         properties: Properties | None = None,
     ) -> None:
         """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
-        require_transport(self._transport)
         arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
         self._set_target(*arguments, state=_ConnectionState.MQTT_CS_CONNECT_ASYNC)
         self._engine.interrupt()
@@ -161,31 +166,70 @@ class Dialling(Proxies):
 
     def _open(self, attempt: object) -> bool:
         """Dials and sends CONNECT, as long as that is wanted; whether it has."""
-        latest = time.monotonic() + self._connect_timeout + _DIAL_GRACE
-        dialled = abandonable.run(
-            self._create_socket,
-            lambda: self._is_wanted(attempt) and time.monotonic() < latest,
-            lambda late: late.close(),
-            f"paho-mqtt-client-{self._client_id.decode()}-dial",
-        )
+        until = time.monotonic() + self._connect_timeout
+        dialled = self._run_dialling(attempt, until, self._create_socket, lambda late: late.close())
         if dialled is None:
-            if self._is_wanted(attempt):
-                raise socket.timeout("timed out")
             return False
         if not self._is_wanted(attempt):
             dialled.close()
             return False
-        sock = self._sock = self._wrap(dialled)
+        sock = self._wrap(dialled)
+        layers = None
+        try:
+            shake_hands = self._handshake(sock, until)
+            if shake_hands is not None:
+                layers = self._run_dialling(attempt, until, shake_hands, lambda late: None)
+        except BaseException:
+            sock._release()
+            raise
+        if not self._is_wanted(attempt):
+            sock._release()
+            return False
+        self._sock = sock
         try:
             self._call("on_socket_open", sock)
             if not self._is_wanted(attempt):
                 return False
-            self._send_connect(sock)
+            self._send_connect(sock, layers)
         except BaseException:
             if self._sock is sock:
                 self._sock_close()
             raise
         return True
+
+    def _run_dialling(
+        self, attempt: object, until: float, call: Callable[[], T], discard: Callable[[T], Any]
+    ) -> T | None:
+        """The result of a step, or None when the attempt is not wanted any more.
+
+        :raises TimeoutError: there is none by ``until`` and a little more.
+        """
+        latest = until + _DIAL_GRACE
+        result = abandonable.run(
+            call,
+            lambda: self._is_wanted(attempt) and time.monotonic() < latest,
+            discard,
+            f"paho-mqtt-client-{self._client_id.decode()}-dial",
+        )
+        if result is None and self._is_wanted(attempt):
+            raise socket.timeout("timed out")
+        return result
+
+    def _handshake(
+        self, sock: ConnectionSocket, until: float
+    ) -> Callable[[], HandshakeLayers] | None:
+        """The step that shakes hands for what the engine puts between packets and socket, if it does."""
+        if self._transport != "websockets":
+            return None
+        request, key = self._upgrade_request()
+        descriptor, unix = sock._duplicate_end()
+        return lambda: _native.handshake(
+            descriptor,
+            unix=unix,
+            timeout=max(0.0, until - time.monotonic()),
+            request=request,
+            key=key,
+        )
 
     def _yield(self, attempt: object) -> MQTTErrorCode:
         """Leaves the connection to whoever came between."""
@@ -200,7 +244,6 @@ class Dialling(Proxies):
 
     def _create_socket(self) -> socket.socket:
         """Dials, and makes TLS of it where that is set; the connected socket."""
-        require_transport(self._transport)
         until = time.monotonic() + self._connect_timeout
         dialled = self._create_socket_connection(until)
         if not self._ssl:
@@ -238,7 +281,7 @@ class Dialling(Proxies):
             return proxied
         return addresses.connect(self._host, self._port, source, until)
 
-    def _send_connect(self, sock: ConnectionSocket) -> None:
+    def _send_connect(self, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
         will: tuple[Any, ...] | None = None
         if self._will:
             will = (
@@ -266,6 +309,7 @@ class Dialling(Proxies):
         self._engine.connect(
             descriptor,
             unix=unix,
+            layers=layers,
             client_id=self._client_id,
             clean_start=clean,
             keep_alive=self._keepalive,

@@ -58,6 +58,12 @@ class ConnectionSocket(socket.socket):
     def fileno(self) -> int:
         return self._descriptor
 
+    def _duplicate_end(self) -> tuple[int, bool]:
+        """As :meth:`_hand_over`, but only a duplicate, for a handshake."""
+        if self._connected is None:
+            raise _closed()
+        return self._connected.dup().detach(), is_unix(self._connected)
+
     def _hand_over(self) -> tuple[int, bool]:
         """Gives the engine the descriptor of its socket, and says whether that is a unix socket."""
         connected, self._connected = self._connected, None
@@ -124,6 +130,11 @@ class ConnectionSocket(socket.socket):
 
     def settimeout(self, value: float | None) -> None:
         """Has no effect: the engine never blocks."""
+
+    @property
+    def _socket(self) -> socket.socket:
+        """For programs that look for the socket within paho's WebSocket wrapper, to set options."""
+        return self
 
     def pending(self) -> int:
         """Events that wait for ``loop_read()``."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..properties import Properties
     from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
-    from .types import CleanStartOption
+    from .types import CleanStartOption, WebSocketHeaders
 
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
@@ -58,6 +58,9 @@ class ClientState(ClientBase):
     _server_hostname: str | None = None
     _key_source: KeySource | None = None
     _proxy: dict[str, Any] = {}  # noqa: RUF012  never changed, only replaced
+
+    _websocket_path = "/mqtt"
+    _websocket_extra_headers: WebSocketHeaders | None = None
 
     _username: bytes | None = None
     _password: bytes | None = None

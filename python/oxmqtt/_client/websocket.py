@@ -1,0 +1,92 @@
+"""WebSocket: its options, and the request of its handshake (RFC 6455, clause 4.1).
+
+The engine sends the request, checks the answer, and makes and reads the frames.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from .state import ClientState
+
+if TYPE_CHECKING:
+    from .types import HTTPHeader, WebSocketHeaders
+
+_DEFAULT_PATH = "/mqtt"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BAD_IN_PATH = re.compile(r"[\x00-\x20\x7f]")
+_BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class WebSockets(ClientState):
+    """For ``transport="websockets"``."""
+
+    def ws_set_options(self, path: str = "/mqtt", headers: WebSocketHeaders | None = None) -> None:
+        """Sets path and headers of the WebSocket handshake.
+
+        :param path: of the resource on the server; None for ``/mqtt``.
+        :param headers: a dict of headers to add to the usual ones or to replace them with, or a
+            function that gets the usual ones and returns those to send; it is called at every
+            connect, so it can sign them.
+        :raises ValueError: ``headers`` is neither, or there are control characters in what is sent.
+        """
+        path = _DEFAULT_PATH if path is None else path
+        check_path(path)
+        if isinstance(headers, dict):
+            check_headers(headers)
+        elif headers is not None and not callable(headers):
+            raise ValueError(
+                "'headers' option to ws_set_options has to be either a dictionary or callable"
+            )
+        self._websocket_path = path
+        if headers is not None:
+            self._websocket_extra_headers = headers
+
+    def _upgrade_request(self) -> tuple[bytes, str]:
+        """The request, and the key whose hash the server must answer with.
+
+        :raises ValueError: there are control characters in it.
+        """
+        key = base64.b64encode(os.urandom(16)).decode()
+        scheme, default_port = ("https", 443) if self._ssl else ("http", 80)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._port != default_port:
+            host = f"{host}:{self._port}"
+        headers: HTTPHeader = {
+            "Host": host,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Origin": f"{scheme}://{host}",
+            "Sec-WebSocket-Key": key,
+            "Sec-Websocket-Version": "13",
+            "Sec-Websocket-Protocol": "mqtt",
+        }
+        wanted = self._websocket_extra_headers
+        if isinstance(wanted, dict):
+            headers.update(wanted)
+        elif wanted is not None:
+            headers = wanted(headers)
+        check_path(self._websocket_path)
+        check_headers(headers)
+        lines = [f"GET {self._websocket_path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode(), key
+
+
+def check_path(path: Any) -> None:
+    """:raises ValueError: it would end the request's first line or a word of it."""
+    if _BAD_IN_PATH.search(path):
+        raise ValueError("spaces and control characters are not allowed in a WebSocket path")
+
+
+def check_headers(headers: HTTPHeader) -> None:
+    """:raises ValueError: a header would end its line or is none (RFC 9110, clause 5). The message
+    has no values, which may be secret."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a name for a WebSocket header")
+        if _BAD_IN_VALUE.search(str(value)):
+            raise ValueError(f"control characters are not allowed in the WebSocket header {name}")
