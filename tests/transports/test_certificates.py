@@ -18,8 +18,9 @@ import pytest
 from support import clients
 from support.certificates import Authority
 from support.clients import Watched
+from support.tls_peer import TlsPeer
 
-from .certificate_cases import BAD, GOOD, GOOD_FOR_OPENSSL, Setup
+from .certificate_cases import BAD, GOOD, GOOD_FOR_OPENSSL, Setup, requiring_clients
 
 BACKENDS = ["ssl"]
 if "backend" in inspect.signature(oxmqtt.client.Client.tls_set).parameters:
@@ -103,3 +104,39 @@ def accept(mqtt: ModuleType, setup: Setup, backend: str) -> None:
         watched.connects.wait_count(1)
         if "alpn_protocols" in setup.arguments:
             assert setup.peer.connects.items()[0][0].selected_alpn_protocol() == "mqtt"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_refused_client_certificate_as_with_paho(
+    mqtt: ModuleType,
+    paho: ModuleType,
+    authority: Authority,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+) -> None:
+    """None, and one of a stranger's. Under TLS 1.3 a client learns of it after the handshake."""
+    stranger = Authority(tmp_path / "stranger", "Stranger").issue("me", ())
+    mine = {"certfile": str(stranger.certificate), "keyfile": str(stranger.key)}
+    context = requiring_clients(authority)
+    context.maximum_version = version
+
+    def outcome(module: ModuleType, arguments: dict[str, str]) -> Any:
+        ends: list[int] = []
+        client = clients.make(module, "refused", reconnect_on_failure=False)
+        client.tls_set(str(authority.certificate), **arguments)
+        client.on_disconnect = lambda c, u, flags, reason, properties: ends.append(reason.value)
+        try:
+            client.connect(peer.host, peer.port)
+            client.loop_forever()
+            return "connected", ends
+        except OSError as error:
+            return described(error)
+        finally:
+            clients.dispose(client)
+
+    for arguments in ({}, mine):
+        with TlsPeer(context) as peer:
+            assert outcome(mqtt, arguments) == outcome(paho, arguments)
+            assert peer.connects.items() == []
+    gc.collect()

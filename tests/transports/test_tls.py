@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from support.certificates import Authority, Identity
 from support.clients import Watched
-from support.waiting import eventually
+from support.waiting import PATIENCE, Deadline, eventually
 
 from .conftest import TlsMosquitto
 
@@ -145,6 +148,30 @@ def test_pem_from_memory(
             with Watched(mqtt, "memory") as watched:
                 watched.client.tls_set(*arguments)
                 watched.start(broker)
+
+
+def test_external_loop(watched: Watched, tls_broker: TlsMosquitto) -> None:
+    """`select` on socket(), and pending() as programs ask it of TLS."""
+    client = watched.client
+    client.connect(tls_broker.host, tls_broker.port)
+    deadline = Deadline(PATIENCE)
+
+    def turn_until(done: Callable[[], Any]) -> None:
+        while not done():
+            assert not deadline.passed()
+            sock = client.socket()
+            readable, _, _ = select.select([sock], [], [], 1)
+            while readable and client.loop_read() == 0 and sock.pending():
+                pass
+            client.loop_misc()
+
+    turn_until(lambda: watched.connects)
+    client.subscribe("external", 1)
+    turn_until(lambda: watched.subscribed)
+    for number in range(50):
+        client.publish("external", str(number) * 5000, 1)
+    turn_until(lambda: len(watched.messages) == 50)
+    client.disconnect()
 
 
 def test_own_wrap_socket(mqtt: ModuleType, authority: Authority, tls_broker: TlsMosquitto) -> None:
