@@ -95,7 +95,7 @@ conformance: setup ## Play the wire cases and the cases of our own; print the sc
 	@$(BIN)/python -m pytest -q tests/conformance $(ARGS)
 
 .PHONY: chaos
-chaos: setup broker ## Reset every connection, 10,000 times a run: 20 seeds, two versions (half an hour)
+chaos: setup broker ## Reset every connection, 10,000 times a run: 20 seeds, two versions (about 40 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seeds 20 $(ARGS)
 	@$(MAKE) simulate
 
