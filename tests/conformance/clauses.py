@@ -106,7 +106,7 @@ class Proof:
         ) and bool(clause.tests)
 
     def unproved(self) -> list[Clause]:
-        return [c for c in self.clauses if c.tests and not self.is_proved(c)]
+        return [clause for clause in self.clauses if not self.is_proved(clause)]
 
     def line(self) -> str:
         """v5: 166 of 166, 3.1.1: 86 of 86."""

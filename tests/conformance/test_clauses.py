@@ -17,8 +17,6 @@ from .clauses import Clause, Proof
 CLAUSES = clauses.read()
 #: How many of the statements bind a client.
 COUNTS = {"5.0": 166, "3.1.1": 86}
-#: Chapter 6: the WebSocket transport is not there yet.
-NO_TRANSPORT = {f"MQTT-6.0.0-{number}" for number in range(1, 5)}
 
 
 def test_every_statement_is_there() -> None:
@@ -29,7 +27,7 @@ def test_every_statement_is_there() -> None:
 
 
 def test_every_statement_has_a_test() -> None:
-    assert {clause.id for clause in CLAUSES if not clause.tests} == NO_TRANSPORT
+    assert not [str(clause) for clause in CLAUSES if not clause.tests]
 
 
 def test_every_test_exists() -> None:
