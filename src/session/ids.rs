@@ -11,8 +11,8 @@ pub(super) enum IdUse {
     Subscribe(usize),
     /// An UNSUBSCRIBE with that many filters.
     Unsubscribe(usize),
-    /// A QoS 2 PUBLISH that was dropped or refused, while the server may still hold it: a new message with the
-    /// identifier would be taken for it.
+    /// A QoS 2 PUBLISH that was dropped or refused, while the server may still hold it: a new message
+    /// with the identifier would be taken for it.
     Dropped,
 }
 

@@ -13,16 +13,15 @@ pub(super) enum Place {
     Here(&'static [Fault]),
     /// A test with real sockets: file and name.
     There(&'static str, &'static str),
-    /// There is no WebSocket transport yet.
-    NoTransport,
 }
-use Place::{Here, NoTransport, There};
+use Place::{Here, There};
 
 const DIALLING: &str = "tests/lifecycle/test_dialling.py";
 const ERRORS: &str = "tests/interop/test_errors.py";
 const TRAFFIC: &str = "tests/interop/test_traffic.py";
 const TIME: &str = "tests/lifecycle/test_time.py";
 const ADDRESSES: &str = "tests/transports/test_addresses.py";
+const HANDSHAKE: &str = "tests/transports/test_websocket_handshake.py";
 const PROXIES: &str = "tests/transports/test_proxies.py";
 
 pub(super) const SCENARIOS: [(&str, Place); 58] = [
@@ -33,7 +32,10 @@ pub(super) const SCENARIOS: [(&str, Place); 58] = [
     ("CONNACK never comes", Here(&[NoConnAck])),
     ("the SYN is dropped", There(DIALLING, "test_stop_while_nobody_answers_the_syn")),
     ("ClientHello is never answered", There(TIME, "test_stop_while_the_tls_handshake_stalls")),
-    ("endless answer to the WebSocket handshake", NoTransport),
+    (
+        "endless answer to the WebSocket handshake",
+        There(HANDSHAKE, "test_a_dripping_server_does_not_outlast_the_deadline"),
+    ),
     ("reset in mid packet", Here(&[CutInPacketDown, CutInPacketUp])),
     (
         "reset between protocol states",
