@@ -105,6 +105,10 @@ simulate: ## Simulate the session for 10 million steps, then visit every state o
 	@OXMQTT_SIM_STEPS=$${OXMQTT_SIM_STEPS:-10000000} OXMQTT_MODEL_ALL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=8 \
 	  cargo test --locked --release --test session sim:: -- --nocapture --test-threads=1
 
+.PHONY: bounds
+bounds: setup broker ## Measure the bounds of time and memory, each beside what is promised (two minutes)
+	@set -o pipefail; $(BIN)/python -m pytest -q -rP tests/lifecycle $(ARGS) | { grep -E "^bound: |passed|failed" || true; } | sort -u
+
 .PHONY: exits
 exits: setup broker ## End a thousand processes with live clients (ten minutes)
 	@EXITS=1000 $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 tests/lifecycle/test_exit.py -k many_exits $(ARGS)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from support import packets
+from support.bounds import within
 from support.mosquitto import Mosquitto
 from support.packets import PUBLISH
 from support.peer import ScriptedPeer
@@ -16,8 +17,6 @@ from support.process import Program
 
 #: Processes that test_many_exits starts.
 EXITS = int(os.environ.get("EXITS", "20"))
-#: Seconds; the machine that runs the tests may be busy.
-SLACK = 0.3
 
 CONNECT = """
     def make(name="", **options):
@@ -38,14 +37,14 @@ FOREVER = (
 )
 
 
-def interrupt_in_time(program: Program) -> None:
+def interrupt_in_time(program: Program, what: str) -> None:
     """KeyboardInterrupt within 100 ms, and the process ends within a second."""
     started = time.monotonic()
     program.interrupt()
     line = program.wait_line("interrupted", 3)
-    assert float(line.split()[1]) - started < 0.1 + SLACK
+    within(f"Ctrl-C in {what}", float(line.split()[1]) - started, 0.1)
     assert program.exit_code(3) == 0
-    assert time.monotonic() - started < 1 + 2 * SLACK
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_ctrl_c(client_name: str, broker: Mosquitto, loop: str) -> None:
     source = FOREVER.format(loop=loop)
     with Program(source, client_name, HOST=broker.host, PORT=broker.port) as program:
         program.wait_line("connected")
-        interrupt_in_time(program)
+        interrupt_in_time(program, loop)
 
 
 def test_ctrl_c_while_reconnecting(client_name: str, peer: ScriptedPeer) -> None:
@@ -112,7 +111,7 @@ def test_ctrl_c_in_wait_for_publish(client_name: str, peer: ScriptedPeer, wait: 
         connection.accept_client()
         connection.expect(PUBLISH)
         program.wait_line("waiting")
-        interrupt_in_time(program)
+        interrupt_in_time(program, wait)
 
 
 def test_signal_handler_runs_in_the_loop(client_name: str, broker: Mosquitto) -> None:
@@ -310,10 +309,8 @@ def test_many_exits(client_name: str, broker: Mosquitto) -> None:
             took.append(time.monotonic() - started)
             assert program.error_text() == ""
     took.sort()
-    print(
-        f"{EXITS} exits, 0 aborts; half within {took[EXITS // 2]:.2f} s, all within {took[-1]:.2f} s"
-    )
-    assert took[-1] < 1 + SLACK
+    print(f"bound: {EXITS} exits: 0 aborts, half within {took[EXITS // 2]:.2f} s")
+    within("the slowest exit", took[-1], 1)
 
 
 STUCK = {
@@ -368,7 +365,7 @@ def test_an_exit_takes_a_second_at_the_most(
                 connection.send(packets.acknowledge(packets.V311, packets.PUBACK, packet.mid))
         started = float(program.wait_line("leaving").split()[1])
         assert program.exit_code(10) == 0
-        assert time.monotonic() - started < 1 + SLACK
+        within(f"exit with {state}", time.monotonic() - started, 1)
         assert program.error_text() == ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import sys
 import threading
 import time
 from types import ModuleType
@@ -10,20 +11,18 @@ from typing import Any
 
 import pytest
 from support import clients, packets
+from support.bounds import within
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
 from support.peer import ScriptedPeer
 from support.waiting import Deadline, eventually, finishes
 
-#: The machine that runs the tests may be busy
-BOUND = 0.2
-SLACK = 0.3
-
 
 def stop_in_time(client: Any) -> Any:
     started = time.monotonic()
     result = finishes(client.loop_stop, 5, "loop_stop()")
-    assert time.monotonic() - started < BOUND + SLACK
+    state = sys._getframe(1).f_code.co_name.replace("test_", "").replace("_", " ")
+    within(f"loop_stop(), {state}", time.monotonic() - started, 0.2)
     return result
 
 

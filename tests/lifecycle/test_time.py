@@ -10,12 +10,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from support import clients, packets
+from support.bounds import within
 from support.clients import Watched
 from support.peer import PeerConnection, ScriptedPeer
 from support.waiting import finishes
-
-#: Seconds; the machine that runs the tests may be busy.
-SLACK = 0.3
 
 
 def silent_peer(
@@ -54,11 +52,13 @@ def test_a_dead_peer_is_noticed(
                 watched.client.publish("a", b"x", 0)
         time.sleep(0.02)
     for number, (watched, since, connection) in enumerate(crowd):
-        assert 1.4 < ends[number] - since < 1.5 + SLACK
+        assert ends[number] - since > 1.4
         if state != "full socket":
             asked = [packet.kind for packet in connection.read_to_end()]
             assert asked.count(packets.PINGREQ) == 1
         watched.close()
+    slowest = max(ends[number] - since for number, (_, since, _) in enumerate(crowd))
+    within(f"dead peer noticed, {state}, keep-alive 1 s", slowest, 1.5)
 
 
 @pytest.mark.parametrize("version", [packets.V311, packets.V5])
@@ -89,7 +89,7 @@ def test_stop_while_the_tls_handshake_stalls(mqtt: ModuleType, peer: ScriptedPee
     assert peer.accept().sock.recv(1) == b"\x16", "a ClientHello"
     started = time.monotonic()
     assert finishes(client.loop_stop, 10, "loop_stop()") == mqtt.MQTT_ERR_SUCCESS
-    assert time.monotonic() - started < 0.2 + SLACK
+    within("loop_stop(), the TLS handshake stalls", time.monotonic() - started, 0.2)
 
 
 class Clock:

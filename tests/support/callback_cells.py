@@ -61,7 +61,9 @@ OF_CONNECTION = (
 )
 #: Their exceptions are logged and go no further.
 SWALLOWED = ("on_log", "on_connect_fail")
-KEEPALIVE = 1
+#: Seconds; a callback that blocks does so until it has passed, and the broker has time to answer the ping.
+KEEPALIVE = 2
+BLOCK = 2.5
 PATIENCE = 20.0
 MESSAGE, PROBE, EXTRA = 9, 1000, 2000
 
@@ -155,7 +157,7 @@ class Cell:
         raise Planned(self.name)
 
     def _do_block(self) -> Any:
-        time.sleep(KEEPALIVE * 1.7)
+        time.sleep(BLOCK)
         pings = len(self.broker.received(packets.PINGREQ))
         acknowledged = self._is_acknowledged()
         return pings, acknowledged

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Seconds that a stopping loop gives to what is on its way: acknowledgements, a disconnect.
 _STOP_GRACE = 0.1
 #: Seconds after which loop_stop() leaves a callback that runs on to itself.
-_STOP_BOUND = 0.18
+_STOP_BOUND = 0.16
 #: Seconds that it gives to a thread that ends by itself, on a machine that has no time for it.
 _STOP_LATEST = 1.0
 #: Seconds that disconnect() without a loop waits for the packet to leave.

@@ -22,7 +22,7 @@ _clients: weakref.WeakSet[Loops] = weakref.WeakSet()
 #: the next to unwind, and unsent packets all that is left.
 _EXIT_CALLBACKS = 0.4
 _EXIT_INTERRUPTED = 0.2
-_EXIT_BOUND = 0.9
+_EXIT_BOUND = 0.8
 
 
 def register(client: Loops) -> None:

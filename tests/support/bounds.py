@@ -1,0 +1,20 @@
+"""Bounds that are promised: each measurement is printed beside its bound, so that `make bounds` can list them."""
+
+from __future__ import annotations
+
+#: Seconds on top of each bound of time: the machine that runs the tests may be busy.
+SLACK = 0.3
+#: Bytes on top of each bound of memory, which the allocator and Python keep for themselves.
+OVERHEAD = 6 << 20
+
+
+def within(what: str, seconds: float, bound: float) -> None:
+    print(f"bound: {what}: {seconds:.3f} s, at most {bound:g} s")
+    assert seconds < bound + SLACK
+
+
+def fits(what: str, size: int, bound: int) -> None:
+    print(
+        f"bound: {what}: {size / (1 << 20):.1f} MiB, at most {bound / (1 << 20):g} MiB and overhead"
+    )
+    assert size < bound + OVERHEAD
