@@ -3,7 +3,7 @@
     python tests/fuzz/campaign.py [--seconds N] [--runs N] [--asan] [--keep] [target ...]
 
 The corpus of a target is `corpus/TARGET.hex`: an input in hexadecimal digits a line, so that the
-plain tests of `replay.rs` read it without libFuzzer. Each run starts from it and from what earlier
+plain tests of `replay.rs` read it without libFuzzer; first, up to an empty line, those written by hand. Each run starts from it and from what earlier
 runs on this machine found. `--keep` writes what is worth keeping back: the smallest inputs that together
 reach every edge of the target. A crash prints its input; as a line of the corpus it is a plain test.
 
@@ -28,16 +28,16 @@ LONGEST = {"session": 1500}
 
 def unpack(target: str, into: Path) -> None:
     for number, line in enumerate((ROOT / "corpus" / f"{target}.hex").read_text().splitlines()):
-        if not line.startswith("//"):
+        if line and not line.startswith("//"):
             (into / f"committed-{number}").write_bytes(bytes.fromhex(line))
 
 
 def pack(target: str, found: Path) -> None:
     path = ROOT / "corpus" / f"{target}.hex"
-    notes = [line for line in path.read_text().splitlines() if line.startswith("//")]
+    by_hand, gap, _ = path.read_text().rpartition("\n\n")
     inputs = {file.read_bytes() for file in found.iterdir()}
-    lines = [data.hex() for data in sorted(inputs, key=lambda data: (len(data), data))]
-    path.write_text("\n".join(notes + lines) + "\n")
+    lines = [data.hex() for data in sorted(inputs, key=lambda data: (len(data), data)) if data]
+    path.write_text(by_hand + gap + "\n".join(lines) + "\n")
     print(f"{target}: {len(lines)} inputs kept, {path.stat().st_size} bytes")
 
 

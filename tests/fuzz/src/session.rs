@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxmqtt::codec::{Ack, ConnAck, Packet, PacketType, QoS, ReasonCode, Version};
+use oxmqtt::codec::{
+    Ack, ConnAck, Packet, PacketType, Properties, PropertyId, QoS, ReasonCode, Version,
+};
 use oxmqtt::session::{
     ConnectOptions, LocalError, Outgoing, Receipt, RequestError, Session, SessionConfig,
     SubscriptionRequest,
@@ -109,7 +111,13 @@ impl<'a> Driver<'a> {
     fn connect(&mut self) {
         self.close();
         let flags = self.input.byte();
-        let wanted = connect(self.version, &mut self.input);
+        let mut wanted = connect(self.version, &mut self.input);
+        if self.version == Version::V5 && flags & 8 != 0 {
+            let list = [PropertyId::ReceiveMaximum as u8, 0, 1 + (flags >> 4) % 4];
+            wanted.properties =
+                Properties::from_encoded(PacketType::Connect.into(), Bytes::copy_from_slice(&list))
+                    .expect("a Receive Maximum");
+        }
         let options = ConnectOptions {
             client_id: wanted.client_id,
             clean_start: wanted.clean_start,
