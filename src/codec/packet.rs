@@ -48,6 +48,27 @@ impl Packet {
         }
     }
 
+    /// Length of its encoded properties, those of a will aside; 0 where it has none.
+    pub fn properties_len(&self) -> usize {
+        match self {
+            Self::Connect(packet) => packet.properties.as_bytes().len(),
+            Self::ConnAck(packet) => packet.properties.as_bytes().len(),
+            Self::Publish(packet) => packet.properties_bytes().len(),
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
+                ack.properties.as_bytes().len()
+            }
+            Self::Subscribe(packet) => packet.properties.as_bytes().len(),
+            Self::SubAck(packet) => packet.properties.as_bytes().len(),
+            Self::Unsubscribe(packet) => packet.properties.as_bytes().len(),
+            Self::UnsubAck(packet) => packet.properties.as_bytes().len(),
+            Self::Disconnect(packet) => {
+                packet.properties.as_ref().map_or(0, |p| p.as_bytes().len())
+            }
+            Self::Auth(packet) => packet.properties.as_bytes().len(),
+            Self::PingReq | Self::PingResp => 0,
+        }
+    }
+
     /// Appends the packet to `out`; on an error `out` stays as it was.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {

@@ -49,6 +49,8 @@ pub enum PeerError {
     TopicAlias(&'static str),
     #[error("packet of {0} bytes exceeds the Maximum Packet Size")]
     PacketTooLarge(usize),
+    #[error("{0} bytes of properties in one packet")]
+    PropertiesTooLarge(usize),
     #[error("more bytes of messages not released than the client holds")]
     HoldsTooMuch,
     #[error("the server does not read the acknowledgements of what it sends")]
@@ -62,7 +64,7 @@ impl PeerError {
             Self::Protocol(_) => ReasonCode::PROTOCOL_ERROR,
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAlias(_) => ReasonCode::TOPIC_ALIAS_INVALID,
-            Self::PacketTooLarge(_) => ReasonCode::PACKET_TOO_LARGE,
+            Self::PacketTooLarge(_) | Self::PropertiesTooLarge(_) => ReasonCode::PACKET_TOO_LARGE,
             Self::HoldsTooMuch | Self::AnswersUnread => ReasonCode::QUOTA_EXCEEDED,
         }
     }

@@ -124,6 +124,10 @@ impl Session {
             return Ok(Some(at + size));
         }
         let packet = decode(version, frame.first, body, source)?;
+        let listed = packet.properties_len();
+        if listed > self.own.properties {
+            return Err(PeerError::PropertiesTooLarge(listed));
+        }
         self.handle_packet(packet, now)?;
         Ok(Some(at + size))
     }

@@ -9,6 +9,8 @@ use super::error::{LocalError, PeerError};
 /// What the session may hold of received messages that the server has not released: this much, or
 /// four of the largest packets.
 const LEAST_HELD: usize = 16 << 20;
+/// What the properties of a packet may take: this much, or a sixteenth of the largest packet.
+const LEAST_PROPERTIES: usize = 128 << 10;
 
 /// Limits the server announced in CONNACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub(super) struct ClientLimits {
     pub receive_maximum: u16,
     pub topic_alias_maximum: u16,
     pub maximum_packet_size: usize,
+    /// Bytes of the properties of one packet: as Python objects they take up to sixteen times that.
+    pub properties: usize,
     /// Bytes of messages that wait for PUBREL, and of topics behind aliases.
     pub held: usize,
     /// Whether Reason Strings and User Properties are welcome everywhere.
@@ -122,6 +126,7 @@ impl ClientLimits {
             receive_maximum: properties.receive_maximum().unwrap_or(u16::MAX),
             topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
             maximum_packet_size,
+            properties: (maximum_packet_size / 16).max(LEAST_PROPERTIES),
             held: maximum_packet_size.saturating_mul(4).max(LEAST_HELD),
             problem_information: properties.request_problem_information().unwrap_or(true),
             authentication_method: properties.authentication_method().map(ByteString::from),

@@ -4,7 +4,7 @@ use oxmqtt::codec::{PacketType, Version};
 use oxmqtt::session::{Closed, Event, PeerError};
 
 use crate::session_rig::{Rig, properties};
-use crate::session_wire::{Deliver, PUBREL, Sent, ack};
+use crate::session_wire::{Deliver, PUBREL, Sent, ack, packet};
 
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
 /// The bound of what is held, with a small largest packet.
@@ -158,4 +158,23 @@ fn a_small_event_keeps_no_large_chunk() {
     let events = rig.events();
     assert!(matches!(&events[..], [Event::Message(m)] if m.publish.payload() == b"small"));
     assert!(chunk.is_unique(), "the event keeps it");
+}
+
+#[test]
+fn properties_are_bounded() {
+    const BOUND: usize = 1 << 20;
+    for (first, before) in [(0x30, &b"\0\x01t"[..]), (0xE0, b"\0"), (0x40, b"\0\x01\0")] {
+        for (count, is_refused) in [(BOUND / 5, false), (BOUND / 5 + 1, true)] {
+            let list = [0x26, 0, 0, 0, 0].repeat(count);
+            let length = list.len();
+            let mut body = before.to_vec();
+            body.extend([length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8]);
+            body.extend(list);
+            let mut rig = Rig::online(Version::V5);
+            rig.feed(&packet(first, &body));
+            let goodbyes = rig.sent();
+            let expected = [Sent::Disconnect(0x95)];
+            assert_eq!(goodbyes, if is_refused { &expected[..] } else { &[] }, "{first:x}");
+        }
+    }
 }

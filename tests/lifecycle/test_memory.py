@@ -156,7 +156,7 @@ def test_a_property_bomb(client_name: str, kind: str) -> None:
 
     look = "lambda message: message.properties.UserProperty"
     growth, _ = grown(client_name, V5, attack, connack=kind != "CONNACK", look=look)
-    fits(f"100,000 user properties in {kind}", growth, 32 * MIB)
+    fits(f"100,000 user properties in {kind}", growth, 16 * MIB)
     growth, _ = grown(client_name, V5, attack, MIB, kind != "CONNACK", look)
     fits(f"100,000 user properties in {kind}, max_packet_size 1 MiB", growth, MIB)
 

@@ -176,7 +176,8 @@ class Options(ClientState):
         too large".  Setting it announces it to the broker under MQTT 5.0 (clause 3.1.2.11.4), which
         then leaves larger messages out; a ``MaximumPacketSize`` among the properties of
         :meth:`connect` takes its place.  Messages of QoS 2 that the broker has not released take
-        four times as much at the most, and 16 MiB at the least.
+        four times as much, or 16 MiB if that is more; the properties of one packet a sixteenth of it,
+        or 128 KiB.
 
         :raises ValueError: set to zero or less, or above 268,435,455.
         """
