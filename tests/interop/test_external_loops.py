@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -208,3 +209,19 @@ def test_loop_wakes_for_a_publish_of_another_thread(mqtt: ModuleType, broker: Mo
     timer.join()
     thread.join()
     client.disconnect()
+
+
+def test_first_loop_waits(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    """The first loop() after connect() waits for CONNACK; nothing that connect() did wakes it before."""
+    client = clients.make(mqtt, "first-loop")
+    client.connect(peer.host, peer.port)
+    connection = peer.accept()
+    connection.expect(packets.CONNECT)
+    answer = threading.Timer(0.1, connection.send, [packets.connack(packets.V311)])
+    answer.start()
+    try:
+        assert client.loop(10) == mqtt.MQTT_ERR_SUCCESS
+        assert client.is_connected()
+    finally:
+        answer.join()
+        clients.dispose(client)

@@ -156,7 +156,8 @@ class Dialling(Proxies, WebSockets):
             return self._yield(attempt)
         finally:
             self._dialling = dialled_before
-            self._engine.interrupt()
+            if self._engine.looping:  # a loop() that comes later would return at once, with nothing
+                self._engine.interrupt()
 
     def _is_wanted(self, attempt: object) -> bool:
         """Whether this is the latest call of reconnect(), and nothing has stopped it."""

@@ -15,6 +15,7 @@ from ..enums import _ConnectionState
 from . import types
 from .codes import _base62
 from .options import encode_payload
+from .sockets import ConnectionSocket
 from .types import *  # noqa: F403
 
 #: Modules that paho's client imports; programs write ``mqtt.ssl.CERT_REQUIRED``.
@@ -59,6 +60,9 @@ def _force_bytes(s: str | bytes | bytearray) -> bytes | bytearray:
     return s.encode("utf-8") if isinstance(s, str) else s
 
 
+#: What ``socket()`` gives. paho has a wrapper around WebSocket connections, and programs ask it for its
+#: ``_socket`` to set options.
+_WebsocketWrapper = WebsocketWrapper = ConnectionSocket
 base62 = _base62
 mqtt_cs_new = _ConnectionState.MQTT_CS_NEW
 mqtt_cs_connected = _ConnectionState.MQTT_CS_CONNECTED
@@ -67,6 +71,8 @@ mqtt_cs_connect_async = _ConnectionState.MQTT_CS_CONNECT_ASYNC
 
 #: What is defined here; the names without a capital or an underscore in front are of paho-mqtt 1.x.
 OWN = (
+    "_WebsocketWrapper",
+    "WebsocketWrapper",
     "EAGAIN",
     "_encode_payload",
     "_force_bytes",
