@@ -17,4 +17,4 @@ def test_paho_suite(paho_suite_run: paho_suite.Run, request: pytest.FixtureReque
     assert not waived.keys() - result.failed.keys() - result.skipped, (
         "these pass: waive them no more"
     )
-    assert len(result.passed) > 180, "most of the suite did not run"
+    assert len(result.passed) > 165, "most of the suite did not run"
