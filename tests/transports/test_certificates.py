@@ -18,7 +18,7 @@ import pytest
 from support import clients
 from support.certificates import Authority
 from support.clients import Watched
-from support.tls_peer import TlsPeer
+from support.tls_peer import TlsPeer, server_context
 
 from .certificate_cases import BAD, GOOD, GOOD_FOR_OPENSSL, Setup, requiring_clients
 
@@ -140,3 +140,36 @@ def test_refused_client_certificate_as_with_paho(
             assert outcome(mqtt, arguments) == outcome(paho, arguments)
             assert peer.connects.items() == []
     gc.collect()
+
+
+ODD_NAMES = [".localhost", "localhost.", "*", "*.localhost", "a..b", "x" * 70, "localhost\0.evil"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_never_pass(
+    mqtt: ModuleType, authority: Authority, name: str, backend: str
+) -> None:
+    """Neither unverified nor by half: the name is refused, or the certificate is."""
+    with TlsPeer(server_context(authority.issue())) as peer:
+        client = clients.make(mqtt, "odd")
+        setup = Setup(peer, authority.certificate, arguments={"server_hostname": name})
+        with pytest.raises((OSError, ValueError, TypeError)):
+            set_tls(client, setup, backend)
+            client.connect(peer.host, peer.port)
+        assert peer.connects.items() == []
+
+
+@pytest.mark.better_than_paho("paho is silent")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_insecure_connections_warn(mqtt: ModuleType, authority: Authority, backend: str) -> None:
+    stranger = authority.issue("other", ("subjectAltName=DNS:other.example.org",))
+    with TlsPeer(server_context(stranger)) as peer, Watched(mqtt, "insecure") as watched:
+        warnings: list[str] = []
+        watched.client.on_log = lambda c, u, level, text: (
+            warnings.append(text) if level == mqtt.MQTT_LOG_WARNING else None
+        )
+        set_tls(watched.client, Setup(peer, authority.certificate), backend)
+        watched.client.tls_insecure_set(True)
+        watched.start(peer)
+        assert len(warnings) == 1 and "without verification" in warnings[0]
