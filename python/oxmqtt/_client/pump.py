@@ -53,7 +53,7 @@ class Stream:
         self._inward = self._outward = _NOTHING
         self._server_done = self._engine_done = self._lingering = False
         #: TLS may hold input that the socket below no longer shows.
-        self.has_more = True
+        self._has_more = True
         self._unsendable: OSError | None = None
         self._received_at = 0.0
         self._streak = 0
@@ -73,7 +73,7 @@ class Stream:
             self._receive(buffer)
         else:
             self._give()
-            if self.has_more:
+            if self._has_more:
                 self._receive(buffer)
             self._take(buffer)
         if self._unsendable is not None and not self._server_done:
@@ -94,20 +94,20 @@ class Stream:
             return
         view = memoryview(buffer)
         filled = records = 0
-        self.has_more = True
+        self._has_more = True
         try:
             while filled <= _CHUNK - _RECORD:
                 count = self.tls.recv_into(view[filled:])
                 if not count:
                     self._server_done = True
-                    self.has_more = False
+                    self._has_more = False
                     break
                 filled += count
                 records += 1
         except _WAITS:
-            self.has_more = False
+            self._has_more = False
         except OSError as error:
-            self.has_more = False
+            self._has_more = False
             self._broke(error)
         if filled:
             self._inward = view[:filled]
@@ -223,9 +223,9 @@ class Stream:
             selector.register(sock, mask, self)
 
     @property
-    def takes_more(self) -> bool:
-        """Whether the engine does."""
-        return not self._inward
+    def is_due(self) -> bool:
+        """There is more to move, although no socket will say so."""
+        return self._has_more and not (self._inward or self._server_done or self._lingering)
 
     def is_flushed(self) -> bool:
         """All that the engine has written is with the kernel."""
@@ -329,7 +329,7 @@ class Pump:
                     nap |= stream.wants_nap
                     if stream.closed:
                         self._streams.discard(stream)
-                    elif stream.has_more and stream.takes_more:
+                    elif stream.is_due:
                         self._due.append(stream)
                 self._close_overdue()
                 if self._stopping or not self._streams:
