@@ -72,6 +72,11 @@ pub(super) fn handshake_error(error: HandshakeError) -> PyErr {
 }
 
 pub(super) fn tls_setup_error(error: &TlsSetupError) -> PyErr {
+    if matches!(error, TlsSetupError::EncryptedKey) {
+        return PyValueError::new_err(format!(
+            "{error}: not with backend=\"rustls\", use the default backend \"ssl\""
+        ));
+    }
     SSLError::new_err((SSL_ERROR_SSL, format!("{error} (rustls)")))
 }
 

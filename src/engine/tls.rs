@@ -199,7 +199,8 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// Reads at most `size` encrypted bytes and decrypts them into the buffer; true at the end.
+/// Reads at most `size` encrypted bytes and decrypts them into an empty buffer; true at the end. What
+/// came before the end or a fault is handed over first.
 pub(super) fn poll_open(
     cx: &mut Context<'_>,
     half: &mut ReadHalf,
@@ -207,28 +208,30 @@ pub(super) fn poll_open(
     size: usize,
     buffer: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<bool>> {
+    match tls.process_new_packets() {
+        Ok(state) if state.peer_has_closed() => return Poll::Ready(Ok(true)),
+        Ok(_) => {}
+        Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+    }
     RAW.with_borrow_mut(|raw| {
         raw.resize(raw.len().max(size), 0);
         let mut raw = ReadBuf::new(&mut raw[..size]);
         ready!(half.poll_read(cx, &mut raw))?;
-        Poll::Ready(open(tls, raw.filled(), buffer))
-    })
-}
-
-fn open(tls: &mut ClientConnection, mut raw: &[u8], buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
-    let mut ended = raw.is_empty();
-    while !raw.is_empty() && !ended {
-        tls.read_tls(&mut raw)?;
-        let state = tls
-            .process_new_packets()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        ended = state.peer_has_closed();
-        let mut left = state.plaintext_bytes_to_read().min(buffer.remaining());
-        while left > 0 {
-            let count = tls.reader().read(buffer.initialize_unfilled_to(left))?;
-            buffer.advance(count);
-            left = left.saturating_sub(count);
+        let mut raw = raw.filled();
+        if raw.is_empty() {
+            return Poll::Ready(Ok(true));
         }
-    }
-    Ok(ended && buffer.filled().is_empty())
+        while !raw.is_empty() {
+            tls.read_tls(&mut raw)?;
+            // An error comes again at the next call.
+            let is_over = tls.process_new_packets().map_or(true, |state| state.peer_has_closed());
+            while let Ok(count @ 1..) = tls.reader().read(buffer.initialize_unfilled()) {
+                buffer.advance(count);
+            }
+            if is_over {
+                break;
+            }
+        }
+        Poll::Ready(Ok(false))
+    })
 }

@@ -93,7 +93,7 @@ def tls_folder(
     yield tmp_path
 
 
-@pytest.mark.parametrize("name", ["server", "mutual", "memory", "name", "context", "ask"])
+@pytest.mark.parametrize("name", ["server", "mutual", "memory", "name", "context", "ask", "rustls"])
 def test_tls(run: Callable[..., None], authority: Authority, tls_folder: Path, name: str) -> None:
     """Every recipe against a broker that asks for a certificate if one is to be shown."""
     extensions = ("subjectAltName=DNS:localhost,DNS:broker.example.com", SERVER_USAGE)
@@ -125,4 +125,4 @@ def test_websocket(run: Callable[..., None], tmp_path: Path, name: str) -> None:
 def test_no_recipe_is_forgotten() -> None:
     found = {"tcp", "unix", "proxy", "srv", "websocket", "signed-websocket"}
     assert TRANSPORTS.keys() == found
-    assert TLS.keys() >= {"server", "mutual", "memory", "name", "context", "ask", "psk"}
+    assert TLS.keys() >= {"server", "mutual", "memory", "name", "context", "ask", "psk", "rustls"}

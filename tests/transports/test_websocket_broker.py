@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from support import clients, packets
+from support.certificates import Authority, Identity
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
 from support.waiting import drive
@@ -45,6 +47,59 @@ def test_messages_both_ways(mqtt: ModuleType, servers: Servers, version: int) ->
             for qos in (0, 1, 2):
                 payloads = [m.payload for m in one.messages if m.topic.endswith(str(qos))]
                 assert payloads == [b"%d" % n for n in range(200)]
+
+
+@pytest.mark.parametrize("backend", ["ssl", "rustls"])
+def test_within_tls(
+    mqtt: ModuleType, authority: Authority, server: Identity, tmp_path: Path, backend: str
+) -> None:
+    """Secure WebSocket, by either TLS backend; the request says so."""
+    port = free_port()
+    listener = (
+        *(f"listener {port} 127.0.0.1", "protocol websockets"),
+        *(f"certfile {server.chain}", f"keyfile {server.key}"),
+    )
+    usual: list[dict[str, str]] = []
+
+    def sign(headers: dict[str, str]) -> dict[str, str]:
+        usual.append(headers)
+        return headers
+
+    watched = Watched(mqtt, transport="websockets")
+    watched.client.tls_set(str(authority.certificate), backend=backend)
+    watched.client.ws_set_options(headers=sign)
+    with Mosquitto(tmp_path / "mosquitto", extra=listener), watched:
+        watched.start(SimpleNamespace(host="localhost", port=port))
+        watched.subscribe("wss/#", 2)
+        for qos in (0, 1, 2):
+            for n in range(200):
+                watched.client.publish(f"wss/{qos}", b"%d" % n * (n % 50), qos)
+        watched.messages.wait_count(600)
+        for qos in (0, 1, 2):
+            payloads = [m.payload for m in watched.messages if m.topic.endswith(str(qos))]
+            assert payloads == [b"%d" % n * (n % 50) for n in range(200)]
+        assert usual[0]["Origin"] == f"https://localhost:{port}"
+
+
+@pytest.mark.parametrize("backend", ["ssl", "rustls"])
+def test_a_large_message_to_the_broker_within_tls(
+    mqtt: ModuleType, authority: Authority, server: Identity, tmp_path: Path, backend: str
+) -> None:
+    port = free_port()
+    listener = (
+        *(f"listener {port} 127.0.0.1", "protocol websockets"),
+        *(f"certfile {server.chain}", f"keyfile {server.key}"),
+    )
+    payload = bytes(range(256)) * 78_125
+    watched = Watched(mqtt, transport="websockets")
+    watched.client.tls_set(str(authority.certificate), backend=backend)
+    with Mosquitto(tmp_path / "mosquitto", extra=listener) as tcp, watched, Watched(mqtt) as other:
+        other.client.max_packet_size = 32 << 20
+        watched.start(SimpleNamespace(host="localhost", port=port))
+        other.start(tcp)
+        other.subscribe("big", 1)
+        watched.client.publish("big", payload, 1)
+        assert other.messages.wait_count(1, seconds=30)[0].payload == payload
 
 
 def test_a_large_message_to_the_broker(mqtt: ModuleType, servers: Servers) -> None:

@@ -220,14 +220,22 @@ class Dialling(Proxies, WebSockets):
         self, sock: ConnectionSocket, until: float
     ) -> Callable[[], HandshakeLayers] | None:
         """The step that shakes hands for what the engine puts between packets and socket, if it does."""
-        if self._transport != "websockets":
+        is_websocket, tls = self._transport == "websockets", self._rustls
+        if tls is None and not is_websocket:
             return None
-        request, key = self._upgrade_request()
+        request, key = self._upgrade_request() if is_websocket else (None, "")
+        name = self._server_name() if tls is not None else ""
+        if name is None:
+            raise ValueError("TLS over a unix socket needs server_hostname")
+        any_name = self._tls_insecure
         descriptor, unix = sock._duplicate_end()
         return lambda: _native.handshake(
             descriptor,
             unix=unix,
             timeout=max(0.0, until - time.monotonic()),
+            tls=tls,
+            server_name=name,
+            any_name=any_name,
             request=request,
             key=key,
         )
@@ -247,7 +255,7 @@ class Dialling(Proxies, WebSockets):
         """Dials, and makes TLS of it where that is set; the connected socket."""
         until = time.monotonic() + self._connect_timeout
         dialled = self._create_socket_connection(until)
-        if not self._ssl:
+        if not self._ssl or self._rustls is not None:
             return dialled
         try:
             dialled.settimeout(max(until - time.monotonic(), 0.001))
@@ -258,10 +266,10 @@ class Dialling(Proxies, WebSockets):
 
     def _wrap(self, connected: socket.socket) -> ConnectionSocket:
         """What programs get to see of the connection."""
+        if self._ssl and self._tls_insecure and self._key_source is None:
+            line = "TLS without verification of the broker's name: anyone may pose as it"
+            self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
         if hasattr(connected, "do_handshake"):  # without loading ssl
-            if self._tls_insecure and self._key_source is None:
-                line = "TLS without verification of the broker's name: anyone may pose as it"
-                self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
             return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)
         return ConnectionSocket(connected, self._engine)
 

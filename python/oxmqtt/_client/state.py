@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import threading
     from typing import Literal
 
+    from .._native import RustlsConfig
     from ..matcher import MQTTMatcher
     from ..properties import Properties
     from .pre_shared_key import KeySource
@@ -54,6 +55,7 @@ class ClientState(ClientBase):
     _client_mode = PahoClientMode.MQTT_CLIENT
     _ssl = False
     _ssl_context: ssl.SSLContext | None = None
+    _rustls: RustlsConfig | None = None
     _tls_insecure = False
     _server_hostname: str | None = None
     _key_source: KeySource | None = None
@@ -148,6 +150,8 @@ class ClientState(ClientBase):
         def _call(self, name: str, *args: Any) -> None: ...
 
         def _dispatch_without_loop(self) -> None: ...
+
+        def _server_name(self) -> str | None: ...
 
         def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> socket.socket: ...
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .pem import load_authorities, load_cert_chain
 from .pre_shared_key import KeySource, PreSharedKey, context_for
@@ -34,6 +34,7 @@ class Tls(ClientState):
         alpn_protocols: list[str] | None = None,
         *,
         server_hostname: str | None = None,
+        backend: Literal["ssl", "rustls"] = "ssl",
     ) -> None:
         """Encrypts the connection by TLS 1.2 or later, and verifies the broker's certificate.
 
@@ -47,13 +48,32 @@ class Tls(ClientState):
         :param alpn_protocols: protocols to offer (RFC 7301).
         :param server_hostname: the name to ask for (SNI, RFC 6066) and to verify; the host's when
             left out.
-        :raises ValueError: TLS is set already, or an argument is not valid.
+        :param backend: ``"ssl"``, Python's, or ``"rustls"``, which is faster and takes fewer kinds of
+            certificates.
+        :raises ValueError: TLS is set already, or an argument is not valid or not for this backend.
         :raises OSError: a file cannot be read; ``ssl.SSLError`` if it holds something else.
         """
+        self._require_no_tls()
+        if backend == "rustls":
+            from . import rustls
+
+            self._rustls = rustls.configure(
+                ca_certs,
+                certfile,
+                keyfile,
+                cert_reqs,
+                tls_version,
+                ciphers,
+                keyfile_password,
+                alpn_protocols,
+            )
+            self._ssl = True
+            self._server_hostname = server_hostname
+            return
+        if backend != "ssl":
+            raise ValueError(f'backend must be "ssl" or "rustls", not {backend!r}')
         import ssl
 
-        if self._ssl_context is not None:
-            raise ValueError("SSL/TLS has already been configured.")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if tls_version is None else tls_version)
         if tls_version is None and context.minimum_version < ssl.TLSVersion.TLSv1_2:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -83,8 +103,7 @@ class Tls(ClientState):
         :param server_hostname: as for :meth:`tls_set`.
         :raises ValueError: TLS is set already.
         """
-        if self._ssl_context is not None:
-            raise ValueError("SSL/TLS has already been configured.")
+        self._require_no_tls()
         if context is None:
             import ssl
 
@@ -116,10 +135,13 @@ class Tls(ClientState):
             raise TypeError(
                 "tls_psk_set() takes a function, or an identity (str) and a key (bytes)"
             )
-        if self._ssl_context is not None:
-            raise ValueError("SSL/TLS has already been configured.")
+        self._require_no_tls()
         self.tls_set_context(context_for(source))
         self._key_source = source
+
+    def _require_no_tls(self) -> None:
+        if self._ssl_context is not None or self._rustls is not None:
+            raise ValueError("SSL/TLS has already been configured.")
 
     def tls_insecure_set(self, value: bool) -> None:
         """Accepts a certificate that names another host, or not.
@@ -128,10 +150,15 @@ class Tls(ClientState):
 
         :raises ValueError: TLS is not set yet.
         """
-        if self._ssl_context is None:
+        if self._ssl_context is None and self._rustls is None:
             raise ValueError("Must configure SSL context before using tls_insecure_set.")
         self._tls_insecure = value
-        self._ssl_context.check_hostname = not value
+        if self._ssl_context is not None:
+            self._ssl_context.check_hostname = not value
+
+    def _server_name(self) -> str | None:
+        """The name to ask for and to verify."""
+        return self._server_hostname or (None if self._transport == "unix" else self._host)
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket | BufferedTls:
         """The handshake, within the socket's time-out; subclasses may do it their way."""
@@ -144,8 +171,7 @@ class Tls(ClientState):
             )
         if not self._tls_insecure and not context.check_hostname:
             context.check_hostname = True  # a promise, whatever happened to the context
-        name = self._server_hostname or (None if self._transport == "unix" else self._host)
-        wrapped = BufferedTls(tcp_sock, context, name)
+        wrapped = BufferedTls(tcp_sock, context, self._server_name())
         try:
             wrapped.do_handshake()
         except BaseException:
