@@ -190,10 +190,12 @@ SCENARIOS = {
 
 
 def value(text: str) -> Any:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def main() -> None:
@@ -201,6 +203,9 @@ def main() -> None:
     options = {key: value(text) for key, text in (arg.split("=", 1) for arg in sys.argv[3:])}
     options["client"] = name
     client = adapters.load(name, options["protocol"])
+    client.transport = options.get("transport", "tcp")
+    client.authority = options.get("authority", "")
+    client.rustls = bool(options.get("rustls"))
     client.run(SCENARIOS[scenario](client, options))
 
 

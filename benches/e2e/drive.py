@@ -46,9 +46,19 @@ def start(
         "protocol": scenario.protocol,
         "qos": scenario.qos,
         "size": scenario.size,
+        "transport": scenario.transport,
         **options,
     }
     return processes.enter_context(ClientProcess(client.name, scenario.drive, options))
+
+
+def through(broker: Mosquitto, scenario: Scenario) -> Message:
+    """Where a client finds the broker."""
+    return {
+        "port": broker.ports[scenario.transport],
+        "authority": broker.authority,
+        "rustls": int(scenario.rustls),
+    }
 
 
 def end(process: LineProcess, n: int) -> Message:
@@ -65,12 +75,13 @@ def end(process: LineProcess, n: int) -> Message:
 def drive_publish(
     client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
 ) -> Message:
-    options = {"n": n, "window": PUBLISH_WINDOW}
+    options: Message = {"n": n, "window": PUBLISH_WINDOW}
     if scenario.threads:
         options["threads"] = scenario.threads
     if setting.broker and scenario.through_broker:
         # A broker does not say when it has everything; the client asks it with a SUBSCRIBE.
-        process = start(client, scenario, setting.broker.port, processes, barrier=1, **options)
+        options.update(through(setting.broker, scenario), barrier=1)
+        process = start(client, scenario, processes=processes, **options)
         done = process.hear_about("published", LONG)
         finished, duplicates = done["t1"], 0
     else:
@@ -93,13 +104,14 @@ def drive_receive(
         "rate": scenario.rate,
         "window": RECEIVE_WINDOW,
     }
-    options = {"n": n, "window": PUBLISH_WINDOW, "filters": scenario.filters}
+    options: Message = {"n": n, "window": PUBLISH_WINDOW, "filters": scenario.filters}
     if scenario.drive == "busy":
         options["busy"] = 1
     if setting.broker and scenario.through_broker:
-        process = start(client, scenario, setting.broker.port, processes, **options)
+        options.update(through(setting.broker, scenario))
+        process = start(client, scenario, processes=processes, **options)
         process.hear_about("subscribed", START)
-        address = f"127.0.0.1:{setting.broker.port}"
+        address = f"127.0.0.1:{setting.broker.ports['tcp']}"
         peer = processes.enter_context(Peer("load", broker=address, **flood))
     else:
         peer = processes.enter_context(Peer("source", topics=scenario.filters, **flood))
@@ -122,8 +134,9 @@ def drive_echo(
     client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
 ) -> Message:
     assert setting.broker
-    options = {"window": PUBLISH_WINDOW, "seconds": setting.echo_seconds}
-    process = start(client, scenario, setting.broker.port, processes, **options)
+    options: Message = {"window": PUBLISH_WINDOW, "seconds": setting.echo_seconds}
+    options.update(through(setting.broker, scenario))
+    process = start(client, scenario, processes=processes, **options)
     done = process.hear_about("echoed", LONG)
     return {"p50_us": done["p50_ns"] / 1e3, "p99_us": done["p99_ns"] / 1e3, "samples": done["n"]}
 

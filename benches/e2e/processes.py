@@ -148,10 +148,15 @@ class ClientProcess(LineProcess):
 
 
 class Mosquitto:
-    """A broker of our own on loopback, with nothing on disk."""
+    """A broker of our own on loopback, with a listener for each transport and no messages on disk."""
 
     CONFIG = """\
-listener {port} 127.0.0.1
+listener {tcp} 127.0.0.1
+listener {tls} 127.0.0.1
+certfile {folder}/server.crt
+keyfile {folder}/server.key
+listener {websockets} 127.0.0.1
+protocol websockets
 allow_anonymous true
 persistence false
 max_queued_messages 0
@@ -177,27 +182,51 @@ log_type error
         return words[2] if len(words) > 2 else "unknown"
 
     def __enter__(self) -> Mosquitto:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        with tempfile.NamedTemporaryFile("w", suffix=".conf", delete=False) as config:
-            config.write(self.CONFIG.format(port=self.port))
-        self.config = Path(config.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="oxmqtt-bench-"))
+        self.authority = self.make_certificates()
+        self.ports = {transport: free_port() for transport in ("tcp", "tls", "websockets")}
+        config = self.folder / "mosquitto.conf"
+        lines = self.CONFIG.format(folder=self.folder, **self.ports)
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            lines += "user root\n"  # else it changes user and cannot read its key
+        config.write_text(lines)
         self.process = subprocess.Popen(
-            [self.program() or "mosquitto", "-c", config.name],
+            [self.program() or "mosquitto", "-c", config],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         for _ in range(100):
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection(("127.0.0.1", self.ports["tcp"]), 1).close()
                 return self
             except OSError:
                 time.sleep(0.05)
         self.__exit__()
         raise RunFailed("mosquitto did not start")
 
+    def make_certificates(self) -> Path:
+        """An authority and a server's certificate for the loopback address; the authority's file."""
+        key = ("-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2")
+        make = ("openssl", "req", "-x509", *key)
+        for command in (
+            (*make, "-subj", "/CN=bench", "-keyout", "authority.key", "-out", "authority.crt"),
+            (
+                *(*make, "-subj", "/CN=broker", "-keyout", "server.key", "-out", "server.crt"),
+                *("-CA", "authority.crt", "-CAkey", "authority.key"),
+                *("-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-addext", "basicConstraints=critical,CA:FALSE"),
+            ),
+        ):
+            subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+        return self.folder / "authority.crt"
+
     def __exit__(self, *exception: object) -> None:
         self.process.terminate()
         self.process.wait(10)
-        self.config.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -36,6 +36,8 @@ class Scenario:
     rate: int = 0
     threads: int = 0
     through_broker: bool = False
+    transport: str = "tcp"  # or "tls", "websockets": which listener of the broker
+    rustls: bool = False  # TLS by rustls where the client has the choice
     plot: str = field(default="", compare=False)  # its name in the plot, if it is there
 
     def runs_with(self, client: Client) -> bool:
@@ -44,6 +46,7 @@ class Scenario:
             self.drive not in client.cannot
             and (not publishes or self.qos in client.publishes)
             and (self.filters == 1 or client.filters)
+            and self.transport in client.transports
         )
 
 
@@ -77,6 +80,50 @@ ALL = (
     publish("broker_pub_q1", "mosquitto: publish QoS 1", cpu=True, through_broker=True, qos=1),
     receive("broker_recv_q0", "mosquitto: receive QoS 0", cpu=True, through_broker=True),
     receive("broker_recv_q1", "mosquitto: receive QoS 1", cpu=True, through_broker=True, qos=1),
+    publish(
+        "tls_pub_q0",
+        "mosquitto, TLS: publish QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="tls",
+    ),
+    receive(
+        "tls_recv_q0",
+        "mosquitto, TLS: receive QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="tls",
+    ),
+    publish(
+        "rustls_pub_q0",
+        "mosquitto, TLS by rustls: publish QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="tls",
+        rustls=True,
+    ),
+    receive(
+        "rustls_recv_q0",
+        "mosquitto, TLS by rustls: receive QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="tls",
+        rustls=True,
+    ),
+    publish(
+        "ws_pub_q0",
+        "mosquitto, WebSocket: publish QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="websockets",
+    ),
+    receive(
+        "ws_recv_q0",
+        "mosquitto, WebSocket: receive QoS 0",
+        cpu=True,
+        through_broker=True,
+        transport="websockets",
+    ),
     Scenario(
         "echo_q0",
         "echo",

@@ -24,15 +24,29 @@ class Client:
     publishes: tuple[int, ...] = (0, 1, 2)
     filters: bool = True  # dispatches by topic filter itself
     cannot: tuple[str, ...] = ()  # drives (see drive.py) that it is spared
+    transports: tuple[str, ...] = ("tcp",)
 
+
+ALL_TRANSPORTS = ("tcp", "tls", "websockets")
 
 CLIENTS = {
     client.name: client
     for client in (
-        Client("paho", "paho:PahoAdapter", "paho.mqtt.client", "paho-mqtt"),
-        Client("oxmqtt", "paho:PahoAdapter", "oxmqtt.client", "oxmqtt"),
-        Client("gmqtt", "gmqtt:GmqttAdapter", "gmqtt", "gmqtt", filters=False),
-        Client("mqttium", "mqttium:MqttiumAdapter", "mqttium.api", "mqttium"),
+        Client(
+            "paho", "paho:PahoAdapter", "paho.mqtt.client", "paho-mqtt", transports=ALL_TRANSPORTS
+        ),
+        Client("oxmqtt", "paho:PahoAdapter", "oxmqtt.client", "oxmqtt", transports=ALL_TRANSPORTS),
+        Client(
+            "gmqtt",
+            "gmqtt:GmqttAdapter",
+            "gmqtt",
+            "gmqtt",
+            filters=False,
+            transports=("tcp", "tls"),
+        ),
+        Client(
+            "mqttium", "mqttium:MqttiumAdapter", "mqttium.api", "mqttium", transports=ALL_TRANSPORTS
+        ),
         # aiomqtt counts all its pending publishes at each publish: 100,000 take it hours.
         Client(
             "aiomqtt",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import ssl
 import sys
 import threading
 import time
@@ -27,8 +28,19 @@ Hit = Callable[[str, bytes], None]
 
 
 class Adapter:
+    #: How to reach the broker, and with TLS the authority to trust (a PEM file).
+    transport = "tcp"
+    authority = ""
+    rustls = False
+
     def __init__(self, module: str, protocol: int) -> None:
         self.protocol = protocol
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For clients that take one."""
+        if self.transport != "tls":
+            return None
+        return ssl.create_default_context(cafile=self.authority)
 
     async def open(self, port: int, client_id: str = "bench", window: int | None = None) -> None:
         """Connects. `window` limits the unacknowledged messages; without one the library's own

@@ -45,7 +45,8 @@ class GmqttAdapter(AsyncAdapter):
         self.subscribed = asyncio.Event()
         self.client.on_subscribe = lambda *args, **kwargs: self.subscribed.set()
         version = MQTTv50 if self.protocol == 5 else MQTTv311
-        await self.client.connect(HOST, port, keepalive=KEEPALIVE, version=version)
+        tls = self.tls_context() or False
+        await self.client.connect(HOST, port, ssl=tls, keepalive=KEEPALIVE, version=version)
 
     async def subscribe(self, filters: list[str], qos: int, hit: Hit) -> None:
         def on_message(

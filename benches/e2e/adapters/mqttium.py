@@ -32,11 +32,17 @@ class MqttiumAdapter(AsyncAdapter):
         else:
             self.options["max_unacknowledged_messages"] = None
 
+    async def dial(self, client: AsyncClient) -> None:
+        if self.transport == "websockets":
+            await client.connect_ws(f"ws://{HOST}:{self.port}/mqtt")
+        else:
+            await client.connect(HOST, self.port, ssl=self.tls_context())
+
     async def connected(self) -> AsyncClient:
         async with self.connecting:
             if self.client is None:
                 client = AsyncClient(**self.options)
-                await client.connect(HOST, self.port)
+                await self.dial(client)
                 self.client = client
             return self.client
 
@@ -50,7 +56,7 @@ class MqttiumAdapter(AsyncAdapter):
                     client.message_callback_add(
                         topic_filter, lambda message: hit(message.topic, message.payload)
                     )
-            await client.connect(HOST, self.port)
+            await self.dial(client)
             self.client = client
         await self.client.subscribe([(topic_filter, qos) for topic_filter in filters])
 

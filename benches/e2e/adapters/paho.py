@@ -17,7 +17,13 @@ class PahoAdapter(ThreadAdapter):
     async def open(self, port: int, client_id: str = "bench", window: int | None = None) -> None:
         mqtt = self.mqtt
         version = mqtt.MQTTv5 if self.protocol == 5 else mqtt.MQTTv311
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version)
+        transport = "websockets" if self.transport == "websockets" else "tcp"
+        self.client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, transport=transport
+        )
+        if self.transport == "tls":
+            choice = {"backend": "rustls"} if self.rustls and "oxmqtt" in mqtt.__name__ else {}
+            self.client.tls_set(self.authority, **choice)
         if window:
             self.client.max_inflight_messages_set(window)
         connected = threading.Event()
