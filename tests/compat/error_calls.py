@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from types import ModuleType
 from typing import Any, Callable
@@ -24,6 +25,24 @@ def each(
     for value in values:
         shown = repr(value) if len(repr(value)) < 40 else f"{type(value).__name__} of {len(value)}"
         where.append((f"{name} {shown}", lambda m, c, value=value: call(m, c, value)))
+
+
+def connect_to_a_listener(client: Any, keepalive: int = 60) -> Any:
+    """CONNECT is encoded once the connection stands."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return client.connect(*listener.getsockname(), keepalive)
+
+
+def connect_with_too_long(client: Any, field: str) -> Any:
+    """CONNECT with a field of 65,536 bytes, one more than its length can say."""
+    if field == "client_id":
+        client._client_id = b"x" * 65536
+    elif field == "will_payload":
+        client.will_set("a", bytes(65536))
+    else:
+        client.username_pw_set("u", "p")
+        setattr(client, field, "x" * 65536)
+    return connect_to_a_listener(client)
 
 
 # --- constructor ----------------------------------------------------------------------------------------------------
@@ -58,9 +77,25 @@ for label, options in NEW:
 # --- connect --------------------------------------------------------------------------------------------------------
 
 each(CALLS, "connect host", ["", None], lambda m, c, v: c.connect(v))
-each(CALLS, "connect port", [0, -1, "x", None], lambda m, c, v: c.connect("127.0.0.1", v))
-each(CALLS, "connect keepalive", [-1, "x", None], lambda m, c, v: c.connect("127.0.0.1", 1, v))
-each(CALLS, "connect bind_port", [-1], lambda m, c, v: c.connect("127.0.0.1", 1, 60, "", v))
+each(CALLS, "connect port", [0, -1, "x", None, 65536], lambda m, c, v: c.connect("127.0.0.1", v))
+each(
+    CALLS,
+    "connect keepalive",
+    [-1, "x", None, 65536],
+    lambda m, c, v: connect_to_a_listener(c, keepalive=v),
+)
+each(
+    CALLS,
+    "connect bind_port",
+    [-1, 65536, "x"],
+    lambda m, c, v: c.connect("127.0.0.1", 1, 60, "", v),
+)
+each(
+    CALLS,
+    "connect with too long",
+    ["client_id", "username", "password", "will_payload"],
+    lambda m, c, v: connect_with_too_long(c, v),
+)
 each(
     CALLS,
     "connect clean_start",
@@ -71,6 +106,8 @@ CALLS += [
     ("connect properties on 3.1.1", lambda m, c: c.connect("h", 1, properties=m.Properties(1))),
     ("connect_async host", lambda m, c: c.connect_async("")),
     ("connect_async port", lambda m, c: c.connect_async("h", 0)),
+    ("connect_async port 65536", lambda m, c: c.connect_async("h", 65536)),
+    ("connect_async keepalive 65536", lambda m, c: c.connect_async("h", 1, 65536)),
     ("connect_async keepalive", lambda m, c: c.connect_async("h", 1, -1)),
     ("connect_async", lambda m, c: c.connect_async("h", 1)),
     ("reconnect without connect", lambda m, c: c.reconnect()),
@@ -237,8 +274,8 @@ each(
 )
 PROPERTIES: dict[str, list[Any]] = {
     "host": ["", "h", None],
-    "port": [0, -1, 5, "x"],
-    "keepalive": [-1, 0, 9, "x"],
+    "port": [0, -1, 5, "x", 65536],
+    "keepalive": [-1, 0, 9, "x", 65536],
     "connect_timeout": [0, -1, 2.5, "x"],
     "transport": ["udp", "unix", "TCP"],
     "username": ["u", None, ""],

@@ -17,6 +17,8 @@ from .error_calls import CALLS, CALLS_V5, Call
 
 V311, V5 = 4, 5
 _INVALID_FILTER = ("raises", "ValueError", "Invalid subscription filter.")
+_KEEPALIVE = ("raises", "ValueError", "Keepalive must be <=65535.")
+_PORT = ("raises", "ValueError", "Invalid port number.")
 _NATIVE = "publish() is native: the name of its class and the count without self are CPython's"
 
 #: name -> (outcome on oxmqtt, reason). Everything else must be equal.
@@ -33,6 +35,26 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
         ("raises", "ValueError", "unknown protocol version"),
         "paho keeps it, and says 3.1.1 with level 9",
     ),
+    **{
+        f"{call} 65536": (_KEEPALIVE, "paho keeps it, and connect() ends in a struct.error")
+        for call in ("connect keepalive", "connect_async keepalive", "keepalive =")
+    },
+    **{
+        f"{call} 65536": (_PORT, "paho dials another port: 65536 counts as 0")
+        for call in ("connect port", "connect_async port", "port =")
+    },
+    **{
+        f"connect with too long {field!r}": (
+            ("raises", "ValueError", f"{said} is longer than 65,535 bytes"),
+            "paho ends in a struct.error about a format",
+        )
+        for field, said in (
+            ("client_id", "client identifier"),
+            ("username", "user name"),
+            ("password", "password"),
+            ("will_payload", "will payload"),
+        )
+    },
     "publish topic 'a\\x00b'": (
         ("raises", "ValueError", "Publish topic cannot contain U+0000."),
         "MQTT-4.7.3-2; paho sends it",

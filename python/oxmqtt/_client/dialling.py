@@ -24,6 +24,7 @@ from ..reasoncodes import ReasonCode
 from . import abandonable, addresses
 from .codes import _base62
 from .log import connect_line
+from .options import check_keepalive, check_port
 from .proxies import Proxies
 from .sockets import ConnectionSocket, TlsConnectionSocket
 from .state import MQTT_CLEAN_START_FIRST_ONLY
@@ -116,10 +117,8 @@ class Dialling(Proxies, WebSockets):
             raise ValueError("Invalid bind port number.")
         if not host:
             raise ValueError("Invalid host.")
-        if port <= 0:
-            raise ValueError("Invalid port number.")
-        if keepalive < 0:
-            raise ValueError("Keepalive must be >=0.")
+        check_port(port)
+        check_keepalive(keepalive)
         self._sock_close()
         self._host = host
         self._port = port

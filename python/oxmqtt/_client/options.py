@@ -21,6 +21,19 @@ _MAX_PACKET_SIZE = 16 << 20
 _LARGEST_PACKET = 268_435_455
 
 
+def check_port(value: int) -> None:
+    if value <= 0 or value > 65_535:
+        raise ValueError("Invalid port number.")
+
+
+def check_keepalive(value: int) -> None:
+    """Keep Alive of CONNECT has two bytes (OASIS MQTT 5.0, clause 3.1.2.10)."""
+    if value < 0:
+        raise ValueError("Keepalive must be >=0.")
+    if value > 65_535:
+        raise ValueError("Keepalive must be <=65535.")
+
+
 def encode_payload(payload: PayloadType) -> bytes | bytearray:
     """A payload as bytes: text in UTF-8, numbers in decimal, None as empty."""
     if isinstance(payload, str):
@@ -82,28 +95,28 @@ class Options(ClientState):
     def port(self) -> int:
         """TCP port of the broker.
 
-        :raises ValueError: set to zero or less.
+        :raises ValueError: set to less than 1, or more than 65,535.
         """
         return self._port
 
     @port.setter
     def port(self, value: int) -> None:
-        if self._connection_closed() and value <= 0:
-            raise ValueError("Invalid port number.")
+        if self._connection_closed():
+            check_port(value)
         self._change("port", value)
 
     @property
     def keepalive(self) -> int:
         """Keep-alive in seconds, 0 for none (clause 3.1.2.10); the broker's, once it named one.
 
-        :raises ValueError: set below zero.
+        :raises ValueError: set below zero, or above 65,535.
         """
         return self._keepalive
 
     @keepalive.setter
     def keepalive(self, value: int) -> None:
-        if self._connection_closed() and value < 0:
-            raise ValueError("Keepalive must be >=0.")
+        if self._connection_closed():
+            check_keepalive(value)
         self._change("keepalive", value)
 
     @property
