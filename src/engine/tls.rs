@@ -90,9 +90,11 @@ impl TlsConfig {
     /// The name is not a DNS name and not an address.
     pub fn connect(&self, name: &str, any_name: bool) -> Result<ClientConnection, HandshakeError> {
         let config = if any_name { &self.any_name } else { &self.strict };
-        // A trailing dot says that the name is complete; certificates do not have it.
-        let name = ServerName::try_from(name.strip_suffix('.').unwrap_or(name))
-            .map_err(|_| rustls::Error::General(format!("{name:?} is not a server name")))?;
+        // As `ssl` does: no certificate has the dot at the end of a complete name.
+        let name = Some(name)
+            .filter(|name| !name.ends_with('.'))
+            .and_then(|name| ServerName::try_from(name).ok())
+            .ok_or_else(|| rustls::Error::General(format!("{name:?} is not a server name")))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name.to_owned())?;
         connection.set_buffer_limit(None);
         Ok(connection)
