@@ -6,14 +6,12 @@ By Python's `ssl` the exceptions are compared with paho's.
 from __future__ import annotations
 
 import gc
-import inspect
 import re
 import ssl
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import oxmqtt.client
 import pytest
 from support import clients
 from support.certificates import Authority
@@ -22,9 +20,7 @@ from support.tls_peer import TlsPeer, server_context
 
 from .certificate_cases import BAD, GOOD, GOOD_FOR_OPENSSL, Setup, requiring_clients
 
-BACKENDS = ["ssl"]
-if "backend" in inspect.signature(oxmqtt.client.Client.tls_set).parameters:
-    BACKENDS.append("rustls")
+BACKENDS = ["ssl", "rustls"]
 
 
 def set_tls(client: Any, setup: Setup, backend: str = "ssl") -> None:

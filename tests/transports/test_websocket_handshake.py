@@ -192,7 +192,7 @@ def test_answer_in_single_bytes_and_frames_right_behind(
 
 
 class Drip(threading.Thread):
-    """A server that answers one byte at a time for as long as anyone listens."""
+    """A server that goes on with its answer one byte at a time for as long as anyone listens."""
 
     def __init__(self, peer: ScriptedPeer, reply: bytes) -> None:
         super().__init__(daemon=True)
@@ -202,22 +202,24 @@ class Drip(threading.Thread):
     def run(self) -> None:
         sock = self.peer.accept().sock
         try:
+            sock.sendall(self.reply)
             while True:
-                sock.sendall(self.reply[:1])
-                self.reply = self.reply[1:] or b"x"
+                sock.sendall(b"x")
                 time.sleep(0.05)
         except OSError:
             pass
 
 
-@pytest.mark.parametrize("reply", [b"HTTP/1.1 101 OK\r\nX: ", b"H"], ids=["header", "line"])
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 101 OK\r\nX: ", b"HTTP/1.1 101 "], ids=["header", "line"]
+)
 @pytest.mark.better_than_paho("has a time-out for each byte, none for the whole")
 def test_a_dripping_server_does_not_outlast_the_deadline(
     mqtt: ModuleType, peer: ScriptedPeer, reply: bytes
 ) -> None:
     client = clients.make(mqtt, transport="websockets")
     client.connect_timeout = 0.5
-    Drip(peer, b"HTTP/1.1 101 OK\r\nX: ")
+    Drip(peer, reply)
     started = time.monotonic()
     with pytest.raises((TimeoutError, socket.timeout)):
         client.connect(peer.host, peer.port)
@@ -320,6 +322,33 @@ def test_the_request_is_pahos(
         theirs = request_of(paho, peer, peer.port, **options)
         gc.collect()
     assert ours == theirs and len(ours) == 1
+
+
+def test_404_as_with_paho(mqtt: ModuleType, paho: ModuleType, peer: ScriptedPeer) -> None:
+    """The same exception; ours tells the status behind paho's words."""
+
+    def server(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        websocket.read_request(connection.sock)
+        connection.sock.sendall(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n")
+        connection.close()
+
+    def said(module: ModuleType) -> tuple[Any, ...]:
+        client = clients.make(module, transport="websockets")
+        peer.converse(server)
+        with pytest.raises(module.WebsocketConnectionError) as caught:
+            client.connect(peer.host, peer.port)
+        peer.finish()
+        assert client.socket() is None
+        error = caught.value
+        return type(error).__name__, type(error).__mro__[1:], error.errno, str(error)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # paho leaves its socket to the collector
+        theirs = said(paho)
+        gc.collect()
+    ours = said(mqtt)
+    assert ours[:3] == theirs[:3] and ours[3] == f"{theirs[3]} (status 404)"
 
 
 def test_a_signing_callable_gets_the_usual_headers_each_time(
