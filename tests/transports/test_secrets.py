@@ -11,10 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support import clients
-from support.certificates import Authority, make_key, openssl
+from support import clients, packets, websocket
+from support.certificates import Authority, Identity, make_key, openssl
 from support.mosquitto import Mosquitto, free_port
+from support.peer import ScriptedPeer
 from support.proxy import Proxy
+from support.waiting import drive
 
 from .conftest import TlsMosquitto
 
@@ -171,6 +173,113 @@ def test_proxy_of_the_environment(
         monkeypatch.setenv("mqtt_proxy", f"http://{USER}:{PASSWORD}@{proxy.host}:{proxy.port}")
         monkeypatch.delenv("no_proxy", raising=False)
         witness.watch(lambda: client.connect(broker.host, broker.port))
+
+
+def test_authentication_data(
+    mqtt: ModuleType, client: Any, witness: Witness, peer: ScriptedPeer
+) -> None:
+    """Of CONNECT and of CONNACK: the log tells that there is some, the program gets it whole."""
+    secret = {"authentication_method": "method", "authentication_data": PASSWORD.encode()}
+    asked = clients.properties(
+        mqtt, "CONNECT", AuthenticationMethod="method", AuthenticationData=PASSWORD.encode()
+    )
+    got: list[bytes] = []
+
+    def server(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        assert connection.expect(packets.CONNECT).properties == secret
+        connection.send(packets.connack(packets.V5, properties=secret))
+        connection.serve()
+
+    client.on_connect = lambda c, u, flags, reason, properties: got.append(
+        properties.AuthenticationData
+    )
+    peer.converse(server)
+    client.connect(peer.host, peer.port, properties=asked)
+    drive(client, lambda: got, "CONNACK")
+    client.disconnect()
+    assert got == [PASSWORD.encode()]
+    told = [text for text in witness.seen if "AuthenticationData : ***" in text]
+    assert len([text for text in told if "CONNECT" in text]) >= 1
+    assert len([text for text in told if "CONNACK" in text]) >= 1
+
+
+def signed(usual: dict[str, str]) -> dict[str, str]:
+    """As for AWS: the signature and the token in headers, for each connect anew."""
+    return {
+        **usual,
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={USER}, Signature={PASSWORD}",
+        "X-Amz-Security-Token": PASSWORD,
+    }
+
+
+@pytest.mark.parametrize("headers", [signed, signed({})], ids=["callable", "dict"])
+@pytest.mark.parametrize("backend", [None, "ssl", "rustls"])
+def test_headers_of_the_websocket_handshake(
+    mqtt: ModuleType,
+    witness: Witness,
+    authority: Authority,
+    server: Identity,
+    tmp_path: Path,
+    headers: Any,
+    backend: str | None,
+) -> None:
+    """Sent to a broker that takes them, to one that is not there, and to one that wants TLS or none."""
+    client = clients.make(mqtt, "careful", version=5, transport="websockets")
+    client.enable_logger(logging.getLogger("careful"))
+    client.on_log = lambda c, userdata, level, text: witness.look_at(c, level, text)
+    client.connect_timeout = 1
+    client.ws_set_options(f"/mqtt?X-Amz-Signature={PASSWORD}", headers)
+    port, other = free_port(), free_port()
+    within = (f"certfile {server.chain}", f"keyfile {server.key}")
+    listeners = (
+        *(f"listener {port} 127.0.0.1", "protocol websockets", *(within if backend else ())),
+        *(f"listener {other} 127.0.0.1", "protocol websockets", *(() if backend else within)),
+    )
+    if backend:
+        client.tls_set(str(authority.certificate), backend=backend)
+    with Mosquitto(tmp_path / "mosquitto", extra=listeners):
+        for wrong in (free_port(), other):
+            witness.watch(lambda wrong=wrong: client.connect("localhost", wrong))
+            assert client.socket() is None
+        client.connect("localhost", port)
+        drive(client, client.is_connected, "CONNACK")
+        witness.look_at(client, client.socket(), client._sock)
+    clients.dispose(client)
+
+
+REFUSALS = {
+    "403": lambda key: b"HTTP/1.1 403 Forbidden\r\n\r\n",
+    "not HTTP": lambda key: b"\x20\x02\x00\x00",
+    "key": lambda key: websocket.answer("another key"),
+    "subprotocol": lambda key: websocket.answer(key, Sec_WebSocket_Protocol="chat"),
+    "long": lambda key: websocket.answer(key, X_Padding="x" * (16 << 10)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_headers_of_a_refused_websocket(
+    mqtt: ModuleType, witness: Witness, peer: ScriptedPeer, name: str
+) -> None:
+    def server(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        _, headers = websocket.read_request(connection.sock)
+        assert MARKER in headers["Authorization"]
+        connection.sock.sendall(REFUSALS[name](headers["Sec-WebSocket-Key"]))
+        connection.close()
+
+    client = clients.make(mqtt, "careful", transport="websockets")
+    client.enable_logger(logging.getLogger("careful"))
+    client.ws_set_options(headers=signed)
+    peer.converse(server)
+    witness.watch(lambda: client.connect(peer.host, peer.port))
+    peer.finish()
+    witness.look_at(client, client.socket())
+    for bad in ({"A": PASSWORD + "\r\n"}, {"A": PASSWORD + "\0"}, [PASSWORD]):
+        witness.watch(lambda bad=bad: client.ws_set_options(headers=bad))
+        witness.watch(lambda bad=bad: client.ws_set_options(headers=lambda usual: bad))
+        witness.watch(lambda: client.connect(peer.host, peer.port))
+    witness.watch(lambda: client.ws_set_options(f"/{PASSWORD}\r\n"))
 
 
 def test_the_witness_sees(mqtt: ModuleType) -> None:
