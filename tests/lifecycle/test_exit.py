@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import time
 
 import pytest
@@ -112,6 +113,33 @@ def test_ctrl_c_in_wait_for_publish(client_name: str, peer: ScriptedPeer, wait: 
         connection.expect(PUBLISH)
         program.wait_line("waiting")
         interrupt_in_time(program, wait)
+
+
+@pytest.mark.better_than_paho("publish() never waits: what is unsent grows without bound")
+def test_ctrl_c_in_publish(client_name: str, peer: ScriptedPeer) -> None:
+    """In a publish() that waits for room: 50 MB for a broker that reads only the first of them."""
+    source = (
+        CONNECT
+        + """
+    client = make("full")
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.connect(HOST, PORT)
+    client.loop_start()
+    connected.wait(10)
+    try:
+        client.publish("full", bytes(50_000_000), 0)
+        say("returned")
+    except KeyboardInterrupt:
+        say("interrupted", time.monotonic())
+    os._exit(0)
+    """
+    )
+    with Program(source, client_name, HOST=peer.host, PORT=peer.port) as program:
+        connection = peer.accept()
+        connection.accept_client()
+        assert connection.sock.recv(1_000_000, socket.MSG_WAITALL)
+        interrupt_in_time(program, "publish()")
 
 
 def test_signal_handler_runs_in_the_loop(client_name: str, broker: Mosquitto) -> None:
