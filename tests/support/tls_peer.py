@@ -59,6 +59,8 @@ class TlsPeer:
             sock.close()
         for thread in self._threads:
             thread.join(PATIENCE)
+        for sock in self._sockets:  # those whose handshake ended meanwhile, too
+            sock.close()
 
     def _start(self, work: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=work, args=args, daemon=True)
