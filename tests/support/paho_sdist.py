@@ -29,5 +29,7 @@ def folder() -> Path:
         if done.returncode:
             raise NotAvailable(done.stderr.strip().rpartition("\n")[2])
         with tarfile.open(CACHE / f"{unpacked.name}.tar.gz") as archive:
+            # Python 3.13 warns without one; the first releases of 3.9 have none.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(CACHE)
     return unpacked

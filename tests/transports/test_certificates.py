@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import re
+import socket
 import ssl
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,7 +62,7 @@ def test_refused(
     setup = BAD[name](authority, tmp_path)
     with setup.peer:
         error = refusal(mqtt, setup, backend)
-        assert isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)), repr(error)
+        assert isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError, socket.timeout))
         assert setup.peer.connects.items() == []
 
 
@@ -72,6 +74,8 @@ def test_refused_as_by_paho(
     setup = BAD[name](authority, tmp_path)
     if "server_hostname" in setup.arguments:
         pytest.skip("paho cannot ask for another name than the host")
+    if name in ("tls_1_0", "tls_1_1") and sys.version_info < (3, 10):
+        pytest.skip("below Python 3.10 paho offers TLS 1.0")
     with setup.peer:
         assert described(refusal(mqtt, setup)) == described(refusal(paho, setup))
     gc.collect()
