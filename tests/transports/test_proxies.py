@@ -9,12 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from support import clients
-from support.certificates import Authority
+from support.certificates import Authority, Identity
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
 from support.proxy import Proxy
@@ -40,7 +40,7 @@ def proxy() -> Iterator[Proxy]:
         yield running
 
 
-def traffic(watched: Watched, broker: Mosquitto) -> None:
+def traffic(watched: Watched, broker: Mosquitto | SimpleNamespace) -> None:
     watched.start(broker)
     watched.subscribe("proxy", 1)
     watched.client.publish("proxy", b"x" * 100_000, 1)
@@ -69,6 +69,34 @@ def test_tls(
         )
         traffic(watched, tls_broker)
     assert [wish[:3] for wish in proxy.asked] == [(kind, "localhost", tls_broker.port)]
+
+
+@pytest.mark.parametrize("backend", [None, "ssl", "rustls"])
+@pytest.mark.parametrize("kind", TYPES)
+def test_websocket(
+    mqtt: ModuleType,
+    authority: Authority,
+    server: Identity,
+    tmp_path: Path,
+    proxy: Proxy,
+    kind: str,
+    backend: str | None,
+) -> None:
+    """Plain, and within TLS by either backend: both handshakes are the broker's, behind the proxy."""
+    port = free_port()
+    within = (f"certfile {server.chain}", f"keyfile {server.key}") if backend else ()
+    listener = (f"listener {port} 127.0.0.1", "protocol websockets", *within)
+    with (
+        Mosquitto(tmp_path / "mosquitto", extra=listener),
+        Watched(mqtt, "proxied", transport="websockets") as watched,
+    ):
+        if backend:
+            watched.client.tls_set(str(authority.certificate), backend=backend)
+        watched.client.proxy_set(
+            proxy_type=TYPES[kind], proxy_addr=proxy.host, proxy_port=proxy.port
+        )
+        traffic(watched, SimpleNamespace(host="localhost", port=port))
+    assert [wish[:3] for wish in proxy.asked] == [(kind, "localhost", port)]
 
 
 @pytest.mark.parametrize("kind", ["SOCKS5", "HTTP"])
