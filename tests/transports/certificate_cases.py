@@ -361,6 +361,15 @@ def mutual(authority: Authority, folder: Path) -> Setup:
     return Setup(TlsPeer(requiring_clients(authority)), authority.certificate, arguments=arguments)
 
 
+@case(GOOD)
+def mutual_through_an_intermediate(authority: Authority, folder: Path) -> Setup:
+    """The server knows the root only; the client sends the rest of its chain."""
+    middle = Authority(folder / "mid", "Intermediate", authority)
+    mine = middle.issue("me", ("extendedKeyUsage=clientAuth",))
+    arguments = {"certfile": str(mine.chain), "keyfile": str(mine.key)}
+    return Setup(TlsPeer(requiring_clients(authority)), authority.certificate, arguments=arguments)
+
+
 @case(GOOD_FOR_OPENSSL)
 def encrypted_key(authority: Authority, folder: Path) -> Setup:
     mine = authority.issue("me", ("extendedKeyUsage=clientAuth",))

@@ -103,7 +103,7 @@ def accept(mqtt: ModuleType, setup: Setup, backend: str) -> None:
         watched.client.loop_start()
         watched.connects.wait_count(1)
         if "alpn_protocols" in setup.arguments:
-            assert setup.peer.connects.items()[0][0].selected_alpn_protocol() == "mqtt"
+            assert setup.peer.connects.wait_count(1)[0][0].selected_alpn_protocol() == "mqtt"
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -140,6 +140,28 @@ def test_refused_client_certificate_as_with_paho(
             assert outcome(mqtt, arguments) == outcome(paho, arguments)
             assert peer.connects.items() == []
     gc.collect()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_authorities_of_the_system(
+    mqtt: ModuleType,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+) -> None:
+    """Trusted when `tls_set()` names none: the authority only when it is among them."""
+    other = Authority(tmp_path / "other", "Other Root")
+    with TlsPeer(server_context(authority.issue())) as peer, Watched(mqtt, "system") as watched:
+        monkeypatch.setenv("SSL_CERT_FILE", str(other.certificate))
+        client = clients.make(mqtt, "careful")
+        client.tls_set(backend=backend)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            client.connect(peer.host, peer.port)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        watched.client.tls_set(backend=backend)
+        watched.start(peer)
+        peer.connects.wait_count(1)
 
 
 ODD_NAMES = [".localhost", "localhost.", "*", "*.localhost", "a..b", "x" * 70, "localhost\0.evil"]
