@@ -57,6 +57,8 @@ pub(super) struct Ended {
     pub(super) ticket: Arc<Ticket>,
     /// The application dropped it before and is not told.
     pub(super) dropped: bool,
+    /// A QoS 2 message that was sent: the server may hold it, unless it has just said otherwise.
+    pub(super) may_be_held: bool,
 }
 
 /// Where an unfinished message stands.
@@ -222,12 +224,13 @@ impl Ledger {
         let index = (seq - self.first) as usize;
         let entry = self.entries.get_mut(index)?.take()?;
         let dropped = entry.is_dropped();
+        let may_be_held = entry.may_be_held();
         self.unfinished -= usize::from(!dropped);
         if seq < self.next {
             self.in_flight -= 1;
         }
         self.trim();
-        Some(Ended { ticket: entry.ticket, dropped })
+        Some(Ended { ticket: entry.ticket, dropped, may_be_held })
     }
 
     fn trim(&mut self) {
@@ -303,10 +306,14 @@ impl Entry {
         self.packet.is_empty()
     }
 
+    fn may_be_held(&self) -> bool {
+        self.sent_before && self.qos == QoS::ExactlyOnce
+    }
+
     /// Gives the identifier back, if the server cannot hold the message under it.
     fn leave(&self, ids: &mut PacketIds) {
         let packet_id = self.ticket.packet_id();
-        if self.sent_before && self.qos == QoS::ExactlyOnce {
+        if self.may_be_held() {
             ids.drop_publish(packet_id);
         } else {
             ids.release(packet_id);

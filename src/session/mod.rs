@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-use crate::codec::{AckKind, EncodeError, Packet, Properties, ReasonCode, Version};
+use crate::codec::{EncodeError, Packet, Properties, ReasonCode, Version};
 
 pub use config::{ConnectOptions, SessionConfig};
 pub use error::{LocalError, PeerError};
@@ -125,8 +125,7 @@ impl Session {
             return;
         }
         for ended in self.ledger.reencode(|packet| reencode(packet, before, version)) {
-            let reason = ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR;
-            self.finish(ended, AckKind::PubAck, reason, Properties::default());
+            self.give_up(ended, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
         }
     }
 

@@ -216,12 +216,17 @@ impl Session {
             if let Some((error, may_be_held)) = refused
                 && let Some(ended) = self.ledger.withdraw_last()
             {
-                let (kind, packet_id) = (AckKind::PubAck, ended.ticket.packet_id());
-                self.finish(ended, kind, error.reason_code(), Properties::default());
-                if may_be_held {
-                    self.ids.drop_publish(packet_id);
-                }
+                self.give_up(Ended { may_be_held, ..ended }, error.reason_code());
             }
+        }
+    }
+
+    /// A message that cannot be sent fails; its identifier stays with a server that may hold it.
+    pub(super) fn give_up(&mut self, ended: Ended, reason: ReasonCode) {
+        let (packet_id, may_be_held) = (ended.ticket.packet_id(), ended.may_be_held);
+        self.finish(ended, AckKind::PubAck, reason, Properties::default());
+        if may_be_held {
+            self.ids.drop_publish(packet_id);
         }
     }
 
@@ -233,7 +238,7 @@ impl Session {
         reason: ReasonCode,
         properties: Properties,
     ) {
-        let Ended { ticket, dropped } = ended;
+        let Ended { ticket, dropped, .. } = ended;
         let packet_id = ticket.packet_id();
         self.ids.release(packet_id);
         let report = self.config.report_published && !dropped;

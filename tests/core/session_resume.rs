@@ -198,6 +198,27 @@ fn what_another_version_cannot_say_fails() {
     assert_eq!(publishes(&rig.go_online(false, &[])), [(false, 1, 2)]);
 }
 
+/// The server may hold it under its identifier: a new message with that one would be taken for it.
+#[test]
+fn what_was_sent_and_cannot_be_said_again_keeps_its_identifier() {
+    for (qos, next) in [(QOS_1, 1), (QOS_2, 2)] {
+        let mut rig = Rig::new(Version::V5);
+        let alias = Outgoing {
+            topic: "",
+            properties: &[0x23, 0, 1],
+            topic_alias: Some(1),
+            ..outgoing(qos, b"m")
+        };
+        rig.publish_with(&alias).unwrap();
+        assert_eq!(rig.go_online(false, &[0x22, 0, 1]).len(), 1);
+        rig.cut();
+        rig.session.set_version(Version::V311);
+        rig.session.continue_after(0);
+        rig.go_online(true, &[]);
+        assert_eq!(rig.publish(qos).packet_id(), next, "{qos:?}");
+    }
+}
+
 #[test]
 fn a_dropped_message_has_its_end() {
     for version in VERSIONS {
