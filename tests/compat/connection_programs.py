@@ -8,6 +8,7 @@ from typing import Any
 from support import packets
 from support.clients import take_over
 from support.mosquitto import free_port
+from support.name_server import NameServer
 from support.packets import V5, V311
 from support.peer import ScriptedPeer
 from support.trace import CALLBACKS, SOCKET_CALLBACKS
@@ -349,3 +350,24 @@ def log_lines(stage: Stage) -> None:
     client.disconnect()
     trace.wait("on_disconnect", before + 1)
     client.loop_stop()
+
+
+@program()
+def connect_by_service_records(stage: Stage) -> None:
+    """connect_srv() for a domain without a record, and for one whose record names the broker."""
+    trace, client = stage.trace, stage.client("srv")
+    trace.attach(client)
+    with NameServer() as names:
+        names.records["_mqtt._tcp.iot.example."] = [f"10 1 {stage.broker.port} localhost."]
+        try:
+            client.connect_srv("other.example")
+        except ValueError as error:
+            trace.note("connect_srv() raises", error)
+        trace.note("connect_srv() ->", client.connect_srv("iot.example", keepalive=30))
+        trace.note("asked", names.asked)
+    trace.note("target", client.host, client.port, client.keepalive)
+    client.loop_start()
+    trace.wait("on_connect")
+    stage.subscribe(client, "srv/#", 1)
+    stage.publish(client, "srv/x", "found", 1, messages=1)
+    stage.finish(client)

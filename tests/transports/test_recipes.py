@@ -13,10 +13,11 @@ import pytest
 from support.certificates import SERVER_USAGE, Authority, openssl
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
+from support.name_server import NameServer
 from support.proxy import Proxy
 
 from .conftest import TlsMosquitto
-from .test_service_records import NameServer, names  # noqa: F401  a fixture
+from .test_service_records import names  # noqa: F401  a fixture
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RECIPE = re.compile(r"<!-- recipe: (?P<name>[\w-]+) -->\n```python\n(?P<code>.*?)```", re.DOTALL)

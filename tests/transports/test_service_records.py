@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
@@ -16,64 +14,18 @@ from support import clients
 from support.certificates import Authority
 from support.clients import Watched
 from support.mosquitto import Mosquitto, free_port
+from support.name_server import NameServer
 from support.peer import ScriptedPeer
 
 from .conftest import TlsMosquitto
 
-pytest.importorskip("dns.resolver")
-import dns.exception
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.resolver
-import dns.rrset
-
 DOMAIN = "iot.example"
 
 
-class NameServer:
-    """Answers SRV questions from `records`: name -> texts of records; unknown names do not exist."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, list[str]] = {}
-        self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = int(self._socket.getsockname()[1])
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            data, sender = self._socket.recvfrom(4096)
-            if not data:
-                return
-            query = dns.message.from_wire(data)
-            name = query.question[0].name
-            self.asked.append(name.to_text())
-            answer = dns.message.make_response(query)
-            answer.flags |= dns.flags.AA
-            texts = self.records.get(name.to_text())
-            if texts:
-                answer.answer.append(dns.rrset.from_text(name, 60, "IN", "SRV", *texts))
-            elif texts is None:
-                answer.set_rcode(dns.rcode.NXDOMAIN)
-            self._socket.sendto(answer.to_wire(), sender)
-
-    def close(self) -> None:
-        self._socket.sendto(b"", self._socket.getsockname())
-        self._thread.join(5)
-        self._socket.close()
-
-
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
-    server = NameServer()
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port = ["127.0.0.1"], server.port
-    monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
-    yield server
-    server.close()
+def names() -> Iterator[NameServer]:
+    with NameServer() as server:
+        yield server
 
 
 def test_connects(mqtt: ModuleType, names: NameServer, broker: Mosquitto) -> None:
