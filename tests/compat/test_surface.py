@@ -12,7 +12,9 @@ import inspect
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -30,6 +32,8 @@ MODULES = [
     "subscribeoptions",
     "client",
 ]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
 
 NOT_INTERFACE = "an import of paho's own module, not something it offers"
 PAYLOAD_FORMAT = "153 may stand in CONNACK, because of the will (OASIS MQTT 5.0, table 3-1)"
@@ -220,6 +224,32 @@ def test_module_offers_what_paho_offers(name: str) -> None:
     assert not unexplained, "\n".join(f"{where}: {why}" for where, why in unexplained.items())
     stale = [w for w in DIFFERENCES if w.startswith(f"{name}.") and w not in differences]
     assert not stale, f"no longer different: {stale}"
+
+
+def public_names(owner: Any) -> set[str]:
+    """What a module or class of paho offers under names of its own."""
+    return {
+        name
+        for name in dir(owner)
+        if not name.startswith("_")
+        and not inspect.ismodule(getattr(owner, name))
+        and not hasattr(typing, name)
+        and name not in ("annotations", "MappingProxyType")
+    }
+
+
+def test_every_name_is_on_the_page() -> None:
+    """docs/compatibility.md names each by itself or by a pattern such as ``MQTT_ERR_*``."""
+    quoted = " ".join(re.findall(r"`([^`\n]+)`", PAGE.read_text("utf-8")))
+    listed = set(re.findall(r"\w+\*?", quoted))
+    patterns = [word[:-1] for word in listed if word.endswith("*")]
+    client = load("paho.mqtt", "client")
+    owners = [load("paho.mqtt", name) for name in MODULES]
+    owners += [client.Client, client.MQTTMessage, client.MQTTMessageInfo]
+    names = set[str]().union(*map(public_names, owners))
+    assert len(names) > 230
+    missing = {name for name in names - listed if not name.startswith(tuple(patterns))}
+    assert not missing
 
 
 def test_package_offers_what_paho_offers() -> None:
