@@ -128,6 +128,7 @@ test-summary:
 	@sed -n -e 's/^ *Summary \[[^]]*\] */  Rust core    /p' -e 's/^test result: \(.*\); finished.*/  Rust core    \1/p' $(LOGS)/rust.log
 	@sed -n -e 's/^test result: \(.*\); finished.*/  Rust docs    \1/p' $(LOGS)/doc.log
 	@tail -n 1 $(LOGS)/python.log | sed 's/^=* *\(.*[^ =]\) *=*$$/  Python       \1/'
+	@sed -n -e 's/^paho-mqtt [^ ]* own tests on oxmqtt: /  paho suite   /p' $(LOGS)/python.log
 
 .PHONY: lint
 lint: setup lint-rust lint-python lint-layers lint-deps ## Run every static check

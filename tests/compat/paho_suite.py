@@ -22,6 +22,12 @@ WAIVERS = Path(__file__).with_name("waivers.toml")
 ROOT = Path(__file__).resolve().parents[2]
 #: Where the line for the end of the session is kept.
 LINE = pytest.StashKey[str]()
+#: The suite ends its programs with SIGINT, which a shell's background job ignores and passes on so.
+PYTEST = """\
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
 #: Seconds; most of them the suite sleeps.
 PATIENCE = 600
 
@@ -57,7 +63,7 @@ class Run:
         self._output = folder / ".oxmqtt-output.txt"
         (folder / "localhost").unlink(missing_ok=True)  # a unix socket that a crashed run leaves
         alias = ROOT / "python" / "oxmqtt" / "_paho_path"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-c", PYTEST, "-q", "-p", "no:cacheprovider"]
         command += [
             "--continue-on-collection-errors",
             "--timeout",
@@ -73,13 +79,14 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A shell's background job ignores it, and the suite ends its programs with it.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                start_new_session=True,
             )
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        """Ends the suite and the programs it started, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def result(self) -> Result:
         self._process.wait(PATIENCE)
