@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from oxmqtt.enums import MQTTProtocolVersion
 from support import paho_sdist
 
 if sys.version_info >= (3, 11):
@@ -20,6 +22,8 @@ else:
 
 WAIVERS = Path(__file__).with_name("waivers.toml")
 ROOT = Path(__file__).resolve().parents[2]
+#: In the names of tests, before Python 3.11; from then on they show the number.
+MEMBER = re.compile(r"MQTTProtocolVersion\.(\w+)")
 #: Where the line for the end of the session is kept.
 LINE = pytest.StashKey[str]()
 #: The suite ends its programs with SIGINT, which a shell's background job ignores and passes on so.
@@ -94,6 +98,7 @@ class Run:
         result = Result()
         for case in ET.parse(self._report).iter("testcase"):
             name = f"{case.get('classname')}::{case.get('name')}"
+            name = MEMBER.sub(lambda found: str(int(MQTTProtocolVersion[found[1]])), name)
             if (failure := case.find("failure")) is not None or (
                 failure := case.find("error")
             ) is not None:
