@@ -37,6 +37,7 @@ impl Session {
         self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
+        self.clean_start_unanswered |= options.clean_start;
         self.client_id = client_id;
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
         let timeout = options.connack_timeout;

@@ -223,6 +223,7 @@ impl Session {
         }
         let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
         self.events.push(event);
+        let may_be_new = std::mem::take(&mut self.clean_start_unanswered);
         if reason != ReasonCode::SUCCESS {
             self.phase = Phase::Ended { closed: Closed::Refused(reason) };
             return;
@@ -239,6 +240,9 @@ impl Session {
             }
         }
         self.settle_session(session_present);
+        if may_be_new {
+            self.inbound.forget(); // [MQTT-3.1.2-4]
+        }
         self.phase = Phase::Online;
         self.pump();
         if let Some((reason, properties)) = self.deferred_disconnect.take() {

@@ -83,6 +83,8 @@ pub struct Session {
     server: ServerLimits,
     own: ClientLimits,
     clean_start: bool,
+    /// A clean start has not been answered: the server may have a new session or the old one.
+    clean_start_unanswered: bool,
     /// The identifier in CONNECT.
     client_id: ByteString,
     assigned_client_id: Option<ByteString>,
@@ -107,6 +109,7 @@ impl Session {
             server: ServerLimits::default(),
             own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
             clean_start: true,
+            clean_start_unanswered: false,
             client_id: ByteString::new(),
             assigned_client_id: None,
             deferred_disconnect: None,

@@ -4,7 +4,7 @@ use oxmqtt::codec::{PacketType, QoS, Version};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, properties};
-use crate::session_wire::{Deliver, PUBREL, Sent, ack, deliver};
+use crate::session_wire::{Deliver, PUBREL, Sent, ack, connack, deliver};
 
 const QOS_1: QoS = QoS::AtLeastOnce;
 const QOS_2: QoS = QoS::ExactlyOnce;
@@ -137,6 +137,32 @@ fn a_lost_session_forgets_what_was_received() {
         rig.feed(&deliver(version, 2, 7));
         rig.feed(&ack(PUBREL, 7));
         assert_eq!(rig.messages().len(), 1, "a message of the new session");
+    }
+}
+
+/// The server may have begun the new session before the connection was lost, and uses the identifier anew.
+#[test]
+fn a_clean_start_without_an_answer_forgets_what_was_received() {
+    for version in [Version::V311, Version::V5] {
+        for (refused, kept) in [(false, 0), (true, 1)] {
+            let mut rig = Rig::online(version);
+            rig.feed(&deliver(version, 2, 7));
+            rig.cut();
+            rig.options.clean_start = true;
+            rig.connect();
+            if refused {
+                rig.feed(&connack(
+                    version,
+                    false,
+                    if version == Version::V5 { 0x88 } else { 3 },
+                    &[],
+                ));
+            }
+            rig.cut();
+            rig.options.clean_start = false;
+            rig.go_online(true, &[]);
+            assert_eq!(rig.session.held_messages().count(), kept, "{version:?}");
+        }
     }
 }
 

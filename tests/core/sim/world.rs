@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) link: Option<Link>,
     /// The server has a session of which the client was not told.
     pub(crate) fresh: bool,
+    /// A clean start was not answered with CONNACK.
+    clean_unanswered: bool,
     assigned: bool,
     /// QoS 0 messages that left for a network that carries nothing.
     pub(crate) vanished: Vec<u32>,
@@ -98,6 +100,7 @@ impl World {
             fresh: true,
             assigned: false,
             vanished: Vec::new(),
+            clean_unanswered: false,
             stats: Stats::default(),
             mutant,
             redeliver: Vec::new(),
@@ -129,6 +132,7 @@ impl World {
         let due = self.now + self.options.connack_timeout;
         let mut link = Link::new(self.now, interval, due);
         link.clean = clean;
+        self.clean_unanswered |= clean;
         self.link = Some(link);
         let mut buffer = Vec::new();
         self.session.take_output(&mut buffer);
@@ -148,7 +152,8 @@ impl World {
         let Some(link) = &mut self.link else { return };
         link.accepted = true;
         // MQTT 3.1 cannot say that a session was lost.
-        let present = (keep || version == Version::V31) && !self.fresh && !link.clean;
+        let clean = std::mem::take(&mut self.clean_unanswered);
+        let present = (keep || version == Version::V31) && !self.fresh && !clean;
         if version != Version::V5 {
             grant = Grant::ALL;
         }
