@@ -248,6 +248,24 @@ def test_overridden_loop_and_socket(mqtt: ModuleType, broker: Mosquitto) -> None
     assert client.socket() is None
 
 
+def test_patched_registration_for_writing(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """Programs with an event loop of their own turn it into nothing."""
+    client = clients.make(mqtt, "registration")
+    calls: list[Any] = []
+    client.on_socket_register_write = lambda *_: calls.append("register")
+    client.on_socket_unregister_write = lambda *_: calls.append("unregister")
+    client._call_socket_register_write()
+    client._call_socket_unregister_write()
+    client._call_socket_register_write = client._call_socket_unregister_write = lambda *_: None
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    try:
+        client.publish("registration", b"", 1).wait_for_publish(10)
+    finally:
+        clients.dispose(client)
+    assert calls == []
+
+
 @pytest.mark.parametrize("by_subclass", [True, False])
 def test_own_packet_identifiers(mqtt: ModuleType, peer: ScriptedPeer, by_subclass: bool) -> None:
     ids = iter([500, 7, 65535, 1])

@@ -195,6 +195,12 @@ class Internals(ClientState):
         """Lets the packet that follows have the identifier of an overridden ``_mid_generate``."""
         self._engine.continue_after(self._mid_generate() - 1)
 
+    def _call_socket_register_write(self) -> None:
+        """Has no effect: the engine writes. Programs patch it and its counterpart away."""
+
+    def _call_socket_unregister_write(self, sock: object = None) -> None:
+        """Has no effect either."""
+
     def _reset_sockets(self, sockpair_only: bool = False) -> None:
         """Gives all descriptors back; programs call it after ``loop_stop()``."""
         if not sockpair_only:
