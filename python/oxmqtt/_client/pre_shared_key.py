@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -44,6 +43,8 @@ class KeySource:
 
 
 def takes_argument(callback: Callable[..., Any]) -> bool:
+    import inspect
+
     try:
         inspect.signature(callback).bind()
     except TypeError:

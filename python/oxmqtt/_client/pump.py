@@ -26,9 +26,10 @@ _RECORD = 16 << 10
 _LINGER = 1.0
 #: Seconds within which a piece follows close on the one before, and how many such make a flood.
 _CLOSE = 0.0001
-_LONG_STREAK = 8
-#: Seconds of a nap in a flood.
-_NAP = 0.00005
+_LONG_STREAK = 4
+#: Seconds that a flood outlasts its last sign, and of a nap in it.
+_FLOOD = 0.005
+_NAP = 0.001
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -57,6 +58,7 @@ class Stream:
         self._unsendable: OSError | None = None
         self._received_at = 0.0
         self._streak = 0
+        self._flood_until = 0.0
         #: Many small pieces come close on each other; a moment later there will be more in one.
         self.wants_nap = False
         self._is_tcp = tls.family != getattr(socket, "AF_UNIX", None)
@@ -170,10 +172,13 @@ class Stream:
         of its own: see ``acknowledge_promptly`` in its streams.
         """
         before, self._received_at = self._received_at, time.monotonic()
-        is_close = self._received_at - before < _CLOSE or (self.wants_nap and records > 1)
-        self._streak = self._streak + 1 if is_close else 0
-        self.wants_nap = self._streak >= _LONG_STREAK and size < _RECORD
-        if _QUICK_ACK is None or not self._is_tcp or self._streak >= _LONG_STREAK:
+        now = self._received_at
+        self._streak = self._streak + 1 if now - before < _CLOSE else 0
+        if self._streak >= _LONG_STREAK or (now < self._flood_until and records > 1):
+            self._flood_until = now + _FLOOD
+        in_flood = now < self._flood_until
+        self.wants_nap = in_flood and size < _RECORD
+        if _QUICK_ACK is None or not self._is_tcp or in_flood:
             return
         try:
             self.tls.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)

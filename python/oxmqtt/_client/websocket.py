@@ -5,7 +5,7 @@ The engine sends the request, checks the answer, and makes and reads the frames.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class WebSockets(ClientState):
 
         :raises ValueError: there are control characters in it.
         """
-        key = base64.b64encode(os.urandom(16)).decode()
+        key = binascii.b2a_base64(os.urandom(16), newline=False).decode()
         scheme, default_port = ("https", 443) if self._ssl else ("http", 80)
         host = f"[{self._host}]" if ":" in self._host else self._host
         if self._port != default_port:
