@@ -9,6 +9,7 @@ import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from oxmqtt._client.sequences import Pause, drive
 from support import clients, packets
 from support.bounds import within
 from support.clients import Watched
@@ -110,10 +111,9 @@ class Clock:
 
         monkeypatch.setattr(random, "uniform", uniform)
         self.client = clients.make(mqtt, "backoff")
-        self.client._wait = self._pass
 
-    def _pass(self, seconds: float) -> None:
-        self.now += seconds
+    def _pass(self, pause: Pause) -> None:
+        self.now += pause.seconds
 
     def delay(self, lasted: float | None = None) -> float:
         """Of the next try, after a connection that lasted so long since its CONNACK."""
@@ -121,7 +121,7 @@ class Clock:
             self.client._connected_at = self.now
             self.now += lasted
         before = self.now
-        self.client._reconnect_wait()
+        drive(self.client._backing_off(), self._pass)
         return self.now - before
 
 

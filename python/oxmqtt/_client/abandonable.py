@@ -8,61 +8,96 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 #: Seconds between two looks at whether the result is still wanted.
-_LOOK_EVERY = 0.05
+LOOK_EVERY = 0.05
 
 
-def run(
-    call: Callable[[], T], is_wanted: Callable[[], bool], discard: Callable[[T], Any], name: str
-) -> T | None:
-    """The result of ``call()``, or None as soon as ``is_wanted()`` is false.
+class Step(Generic[T]):
+    """A call, and what becomes of its result.
 
-    What a call brings that was left behind goes to ``discard``; its exception goes nowhere.
-
+    :param is_wanted: whether the result is still of use.
+    :param discard: gets the result of a call that was left behind; its exception goes nowhere.
     :param name: the name of the thread.
-    :raises BaseException: what ``call()`` raised.
     """
-    lock = threading.Lock()
-    done = threading.Event()
-    results: list[T] = []
-    errors: list[BaseException] = []
-    is_left = False
 
-    def work() -> None:
-        try:
-            result = call()
-        except BaseException as error:
-            errors.append(error)
-        else:
-            with lock:
-                comes_late = is_left
-                if not comes_late:
-                    results.append(result)
-            if comes_late:
-                discard(result)
-        finally:
-            done.set()
+    def __init__(
+        self,
+        call: Callable[[], T],
+        is_wanted: Callable[[], bool],
+        discard: Callable[[T], Any],
+        name: str,
+    ) -> None:
+        self.call = call
+        self.is_wanted = is_wanted
+        self.discard = discard
+        self.name = name
 
-    try:
+
+class Run(Generic[T]):
+    """A step on its way; ``done`` is called on its thread when it has come to its end."""
+
+    def __init__(self, step: Step[T], done: Callable[[], Any]) -> None:
+        self._step = step
+        self._done = done
+        self._lock = threading.Lock()
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._is_left = False
         try:
-            threading.Thread(target=work, name=name, daemon=True).start()
+            threading.Thread(target=self._work, name=step.name, daemon=True).start()
         except RuntimeError:  # no more threads, or the interpreter shuts down
-            return call()
-        while not done.wait(_LOOK_EVERY):
-            if not is_wanted():
-                return None
-        if errors:
+            self._work()
+
+    def _work(self) -> None:
+        try:
+            result = self._step.call()
+        except BaseException as error:
+            self._errors.append(error)
+        else:
+            with self._lock:
+                comes_late = self._is_left
+                if not comes_late:
+                    self._results.append(result)
+            if comes_late:
+                self._step.discard(result)
+        finally:
+            self._done()
+
+    def take(self) -> T:
+        """The result of a step that is done.
+
+        :raises BaseException: what the call raised.
+        """
+        if self._errors:
             try:
-                raise errors.pop()
+                raise self._errors.pop()
             finally:
-                errors.clear()
-        return results.pop()
+                self._errors.clear()
+        return self._results.pop()
+
+    def leave(self) -> None:
+        """Nobody takes the result any more."""
+        with self._lock:
+            self._is_left = True
+        while self._results:
+            self._step.discard(self._results.pop())
+
+
+def run(step: Step[T]) -> T | None:
+    """The result of a step, or None as soon as it is not wanted any more.
+
+    :raises BaseException: what the call raised.
+    """
+    done = threading.Event()
+    run = Run(step, done.set)
+    try:
+        while not done.wait(LOOK_EVERY):
+            if not step.is_wanted():
+                return None
+        return run.take()
     finally:
-        with lock:
-            is_left = True
-        while results:
-            discard(results.pop())
+        run.leave()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .. import _native
@@ -22,10 +22,12 @@ from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
 from . import abandonable, addresses
+from .abandonable import Step
 from .codes import _base62
 from .log import connect_line
 from .options import check_keepalive, check_port
 from .proxies import Proxies
+from .sequences import drive
 from .sockets import ConnectionSocket, TlsConnectionSocket
 from .state import MQTT_CLEAN_START_FIRST_ONLY
 from .websocket import WebSockets
@@ -139,6 +141,10 @@ class Dialling(Proxies, WebSockets):
             came between.
         :raises ValueError: there was no :meth:`connect` or :meth:`connect_async`.
         """
+        return drive(self._reconnecting(), abandonable.run)
+
+    def _reconnecting(self) -> Generator[Step[Any], Any, MQTTErrorCode]:
+        """The sequence of :meth:`reconnect`: what may take long is a step for another thread."""
         if len(self._host) == 0:
             raise ValueError("Invalid host.")
         if self._port <= 0:
@@ -150,7 +156,7 @@ class Dialling(Proxies, WebSockets):
             self._sock_close()
             if self._is_wanted(attempt):
                 self._call("on_pre_connect")
-            if self._is_wanted(attempt) and self._open(attempt):
+            if self._is_wanted(attempt) and (yield from self._opening(attempt)):
                 return MQTTErrorCode.MQTT_ERR_SUCCESS
             return self._yield(attempt)
         finally:
@@ -164,10 +170,12 @@ class Dialling(Proxies, WebSockets):
         is_connecting = self._state is _ConnectionState.MQTT_CS_CONNECTING
         return self._attempt is attempt and is_connecting and not is_stopped
 
-    def _open(self, attempt: object) -> bool:
+    def _opening(self, attempt: object) -> Generator[Step[Any], Any, bool]:
         """Dials and sends CONNECT, as long as that is wanted; whether it has."""
         until = time.monotonic() + self._connect_timeout
-        dialled = self._run_dialling(attempt, until, self._create_socket, lambda late: late.close())
+        dialled: socket.socket | None = yield from self._dialling_step(
+            attempt, until, self._create_socket, lambda late: late.close()
+        )
         if dialled is None:
             return False
         if not self._is_wanted(attempt):
@@ -178,7 +186,9 @@ class Dialling(Proxies, WebSockets):
         try:
             shake_hands = self._handshake(sock, until)
             if shake_hands is not None:
-                layers = self._run_dialling(attempt, until, shake_hands, lambda late: None)
+                layers = yield from self._dialling_step(
+                    attempt, until, shake_hands, lambda late: None
+                )
         except BaseException:
             sock._release()
             raise
@@ -197,15 +207,15 @@ class Dialling(Proxies, WebSockets):
             raise
         return True
 
-    def _run_dialling(
+    def _dialling_step(
         self, attempt: object, until: float, call: Callable[[], T], discard: Callable[[T], Any]
-    ) -> T | None:
+    ) -> Generator[Step[T], T | None, T | None]:
         """The result of a step, or None when the attempt is not wanted any more.
 
         :raises TimeoutError: there is none by ``until`` and a little more.
         """
         latest = until + _DIAL_GRACE
-        result = abandonable.run(
+        result = yield Step(
             call,
             lambda: self._is_wanted(attempt) and time.monotonic() < latest,
             discard,

@@ -6,13 +6,14 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
 from .events import Events
 from .older_calls import drops
+from .sequences import LoopNeed, Pause, Reconnect, Round, drive
 
 if TYPE_CHECKING:
     from .sockets import ConnectionSocket
@@ -121,7 +122,16 @@ class Loops(Events):
         :raises OSError: the first connection failed and is not retried.
         """
         with self._looping():
-            return self._run(timeout, retry_first_connection)
+            return drive(self._running(timeout, retry_first_connection), self._satisfy)
+
+    def _satisfy(self, need: LoopNeed) -> MQTTErrorCode:
+        """What the sequence of a loop needs, on the thread that runs it."""
+        if isinstance(need, Round):
+            return self._loop(need.timeout)
+        if isinstance(need, Reconnect):
+            return self.reconnect()
+        self._wait(need.seconds)
+        return self._drain()
 
     @contextmanager
     def _looping(self) -> Iterator[None]:
@@ -137,33 +147,37 @@ class Loops(Events):
         if self._sock is None and not self._engine.looping and not self._dialling:
             self._engine.release_descriptor()
 
-    def _run(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
+    def _running(
+        self, timeout: float, retry_first_connection: bool
+    ) -> Generator[LoopNeed, MQTTErrorCode, MQTTErrorCode]:
+        """The sequence of :meth:`loop_forever`."""
         while True:
-            rc = self._run_connection(timeout, retry_first_connection)
+            rc = yield from self._running_connection(timeout, retry_first_connection)
             if self._should_exit() or not self._reconnect_on_failure:
                 return rc
-            self._reconnect_wait()
+            yield from self._backing_off()
             if self._should_exit():
                 return rc
             if not self._connect_due() and self._sock is None:
-                self._try_reconnect(retry=True)
+                yield from self._trying_reconnect(retry=True)
 
-    def _run_connection(self, timeout: float, retry_first_connection: bool) -> MQTTErrorCode:
+    def _running_connection(
+        self, timeout: float, retry_first_connection: bool
+    ) -> Generator[LoopNeed, MQTTErrorCode, MQTTErrorCode]:
         """Runs until the connection ends or the loop has to."""
         while True:
             if self._connect_due():
-                if not self._try_reconnect(retry=retry_first_connection):
-                    self._reconnect_wait()
+                if not (yield from self._trying_reconnect(retry=retry_first_connection)):
+                    yield from self._backing_off()
                 if self._should_exit():
                     return _NO_CONN
                 continue
             if self._sock is None and self._dialled_elsewhere():
-                self._wait(min(timeout, _LONGEST_WAIT))
-                self._drain()
+                yield Pause(min(timeout, _LONGEST_WAIT))
                 continue
-            rc = self._loop(timeout)
+            rc = yield Round(timeout)
             if self._thread_terminate:
-                self._finish_stopping()
+                yield from self._finishing()
                 return MQTTErrorCode.MQTT_ERR_NOMEM
             if rc != _SUCCESS and not self._connect_due():
                 return rc
@@ -178,10 +192,10 @@ class Loops(Events):
         is_new = self._state is _ConnectionState.MQTT_CS_NEW and own_thread
         return (is_new or self._dialling) and not self._should_exit()
 
-    def _try_reconnect(self, retry: bool) -> bool:
+    def _trying_reconnect(self, retry: bool) -> Generator[LoopNeed, MQTTErrorCode, bool]:
         """Reconnects; a failure goes to ``on_connect_fail`` and, without ``retry``, to the caller."""
         try:
-            self.reconnect()
+            yield Reconnect()
         except OSError:
             self._connect_failed()
             if not retry:
@@ -203,7 +217,7 @@ class Loops(Events):
         finally:
             self._calling.remove(threading.get_ident())
 
-    def _reconnect_wait(self) -> None:
+    def _backing_off(self) -> Generator[LoopNeed, MQTTErrorCode, None]:
         """Waits before a reconnect: longer each time, unless the connection had lasted."""
         delay = self._reconnect_delay
         lasted = time.monotonic() - self._connected_at
@@ -221,10 +235,9 @@ class Loops(Events):
             left = until - time.monotonic()
             if left <= 0:
                 return
-            self._wait(min(left, _LONGEST_WAIT))
-            self._drain()
+            yield Pause(min(left, _LONGEST_WAIT))
 
-    def _finish_stopping(self) -> None:
+    def _finishing(self) -> Generator[LoopNeed, MQTTErrorCode, None]:
         """Gives what is on its way a moment, so that its callbacks are not lost."""
         until = time.monotonic() + _STOP_GRACE
         while self._sock is not None and (
@@ -235,9 +248,8 @@ class Loops(Events):
             left = until - time.monotonic()
             if left <= 0:
                 return
-            self._wait(min(left, 0.02))
-            self._drain()
-        self._drain()
+            yield Pause(min(left, 0.02))
+        yield Pause(0)
 
     def _dispatch_without_loop(self) -> None:
         """``disconnect()`` where no loop runs: its callbacks are called here, as paho does."""
