@@ -1,10 +1,13 @@
 """The native module: tables, conversions and the engine.  Private; programs use the modules above."""
 
+from asyncio import Future
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, final
 
 from typing_extensions import Buffer, Self, disjoint_base
 
 from ._client.types import PayloadType
+from .aio.topic import Topic
 from .enums import MessageState, MQTTErrorCode
 from .properties import Properties
 
@@ -13,10 +16,13 @@ __all__ = [
     "PROPERTIES",
     "REASON_CODES",
     "ClientBase",
+    "Consumer",
     "Engine",
     "HandshakeLayers",
     "MQTTMessage",
     "MQTTMessageInfo",
+    "Mailbox",
+    "Message",
     "RustlsConfig",
     "__version__",
     "after_fork_in_child",
@@ -128,7 +134,8 @@ class Engine:
         max_queued: int | None = None,
         max_packet_size: int | None = None,
         manual_ack: bool | None = None,
-        report_published: bool | None = None,
+        report_acked: bool | None = None,
+        report_sent: bool | None = None,
         trace: bool | None = None,
         event_driven: bool | None = None,
         looping: bool | None = None,
@@ -136,6 +143,7 @@ class Engine:
         on_message_is_method: bool | None = None,
         own_mids: bool | None = None,
         cooperative: bool | None = None,
+        awaits_callbacks: bool | None = None,
     ) -> None: ...
     def connect(
         self,
@@ -164,7 +172,9 @@ class Engine:
         self, filters: list[str], properties: Properties | None
     ) -> tuple[int, int | None]: ...
     #: ``client`` has the methods of ``oxmqtt._client.events.Events``.
-    def drain(self, client: object) -> int: ...
+    def drain(self, client: object, mailbox: Mailbox | None = None) -> int: ...
+    def pause(self) -> None: ...
+    def acknowledge(self, due: tuple[int, int, int]) -> None: ...
     def dispatch_sent(self, client: object) -> None: ...
     def descriptor(self) -> int: ...
     def release_descriptor(self) -> None: ...
@@ -197,6 +207,83 @@ class Engine:
     def in_callback(self) -> bool: ...
     @property
     def callback_runs(self) -> bool: ...
+
+# what an event loop has of it
+
+@final
+class Message:
+    def __new__(
+        cls,
+        topic: str | Topic,
+        payload: Any,
+        qos: int,
+        retain: bool,
+        mid: int,
+        properties: Properties | None,
+    ) -> Self: ...
+    @property
+    def topic(self) -> Topic: ...
+    # bytes of a message that arrived; whatever one made by hand was given
+    @property
+    def payload(self) -> Any: ...
+    @property
+    def qos(self) -> int: ...
+    @property
+    def retain(self) -> bool: ...
+    @property
+    def mid(self) -> int: ...
+    @property
+    def properties(self) -> Properties | None: ...
+    def __lt__(self, other: Message, /) -> bool: ...
+    def __gt__(self, other: Message, /) -> bool: ...
+
+@final
+class Mailbox:
+    def __new__(
+        cls,
+        client: ClientBase,
+        *,
+        wake_in: Callable[[float], object],
+        send_acks_soon: Callable[[], object],
+        reply: Callable[[Message], object],
+        most_waiting: int,
+    ) -> Self: ...
+    def publish(
+        self,
+        topic: str,
+        payload: PayloadType,
+        qos: int,
+        retain: bool,
+        properties: Properties | None,
+        timeout: float | None,
+    ) -> Future[int] | None: ...
+    def publish_many(
+        self,
+        messages: list[tuple[str, PayloadType]],
+        qos: int,
+        retain: bool,
+        properties: Properties | None,
+        timeout: float | None,
+    ) -> Future[int] | None: ...
+    def acknowledge(self, message: Message) -> None: ...
+    def settle_left_over(self) -> None: ...
+    def send_acks(self) -> None: ...
+    def expire(self) -> list[Future[int]]: ...
+    def take_pending(self) -> list[Future[int]]: ...
+    def await_answers(self, change: int) -> None: ...
+    create_future: Any
+    keeps_offline: bool
+    reply_topic: str
+    @property
+    def pending(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@disjoint_base
+class Consumer:
+    def __new__(cls, mailbox: Mailbox) -> Self: ...
+    def take(self) -> Message | None: ...
+    def take_batch(self, most: int) -> list[Message]: ...
+    def __len__(self) -> int: ...
 
 # the process
 

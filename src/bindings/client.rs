@@ -26,7 +26,7 @@ const HANDOVER: Duration = Duration::from_millis(20);
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]
 pub(super) struct ClientBase {
     engine: Py<Engine>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[pymethods]
@@ -98,6 +98,60 @@ impl ClientBase {
     ) -> PyResult<MQTTMessageInfo> {
         let py = slf.py();
         let shared = &slf.get().shared;
+        let (info, congested) = Self::send(slf, topic, payload, qos, retain, properties)?;
+        if congested {
+            wait_for_room(py, shared)?;
+        }
+        if shared.reports_published.load(Ordering::Relaxed)
+            && let Tracking::Handover { shared, mark } = &info.tracking
+            && shared.is_without_loop()
+        {
+            let deadline = Instant::now() + HANDOVER;
+            py.detach(|| shared.core.wait_for_handover(*mark, false, Some(deadline)));
+            let engine = slf.get().engine.bind(py);
+            super::dispatch::dispatch_sent(engine, slf.as_any())?;
+        }
+        Ok(info)
+    }
+
+    /// Acknowledges a message received with ``manual_ack``: PUBACK for QoS 1, PUBCOMP for QoS 2
+    /// (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
+    ///
+    /// :param mid: the packet identifier of the message.
+    /// :param qos: the QoS it came with; 0 needs no acknowledgement.
+    /// :returns: ``MQTT_ERR_SUCCESS``, also without effect when ``manual_ack`` is off.
+    #[pyo3(text_signature = "($self, mid, qos)")]
+    fn ack<'py>(slf: &Bound<'py, Self>, mid: u16, qos: u8) -> PyResult<Bound<'py, PyAny>> {
+        let core = &slf.get().shared.core;
+        if slf.get().shared.manual_ack.load(Ordering::Relaxed)
+            && let Ok(qos) = QoS::try_from(qos)
+        {
+            let epoch = core.with_session(|session| session.epoch());
+            if slf.get().shared.trace.load(Ordering::Relaxed) && qos != QoS::AtMostOnce {
+                super::dispatch::log_ack(slf.as_any(), mid, qos)?;
+            }
+            core.acknowledge(&[(mid, qos, epoch)]);
+        }
+        super::message_info::error_code(slf.py(), ErrorCode::Success as i32)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)
+    }
+}
+
+impl ClientBase {
+    /// Hands a message to the session: its info, and whether too much is unsent.
+    pub(super) fn send(
+        slf: &Bound<'_, Self>,
+        topic: &Bound<'_, PyAny>,
+        payload: Option<&Bound<'_, PyAny>>,
+        qos: Given<'_, '_>,
+        retain: Option<&Bound<'_, PyAny>>,
+        properties: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(MQTTMessageInfo, bool)> {
+        let py = slf.py();
+        let shared = &slf.get().shared;
         let version = shared.version();
         let encoded_topic;
         let topic_text = match topic.cast::<PyString>() {
@@ -144,9 +198,6 @@ impl ClientBase {
             slf.call_method0(intern!(py, "_take_own_mid"))?;
         }
         let outcome = shared.core.publish(&message);
-        if outcome.congested {
-            wait_for_room(py, shared)?;
-        }
         let info = match outcome.receipt {
             Ok(Receipt::Buffered { packet_id, mark }) => {
                 let tracking = Tracking::Handover { shared: Arc::clone(shared), mark };
@@ -163,56 +214,29 @@ impl ClientBase {
                 MQTTMessageInfo::tracked(refused.packet_id, refused.error.into(), tracking)
             }
         };
-        if qos == QoS::AtMostOnce && outcome.reports && shared.is_without_loop() {
-            if let Tracking::Handover { shared, mark } = &info.tracking {
-                let deadline = Instant::now() + HANDOVER;
-                py.detach(|| shared.core.wait_for_handover(*mark, false, Some(deadline)));
-            }
-            let engine = slf.get().engine.bind(py);
-            super::dispatch::dispatch_sent(engine, slf.as_any())?;
-        }
         if shared.trace.load(Ordering::Relaxed) {
             let size = payload_bytes.len();
             let traits = (qos as u8, retain, info.mid(), &*topic_text, properties, size);
             slf.call_method1(intern!(py, "_log_publish"), traits)?;
         }
-        Ok(info)
-    }
-
-    /// Acknowledges a message received with ``manual_ack``: PUBACK for QoS 1, PUBCOMP for QoS 2
-    /// (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
-    ///
-    /// :param mid: the packet identifier of the message.
-    /// :param qos: the QoS it came with; 0 needs no acknowledgement.
-    /// :returns: ``MQTT_ERR_SUCCESS``, also without effect when ``manual_ack`` is off.
-    #[pyo3(text_signature = "($self, mid, qos)")]
-    fn ack<'py>(slf: &Bound<'py, Self>, mid: u16, qos: u8) -> PyResult<Bound<'py, PyAny>> {
-        let core = &slf.get().shared.core;
-        if slf.get().shared.manual_ack.load(Ordering::Relaxed)
-            && let Ok(qos) = QoS::try_from(qos)
-        {
-            let epoch = core.with_session(|session| session.epoch());
-            if slf.get().shared.trace.load(Ordering::Relaxed) && qos != QoS::AtMostOnce {
-                super::dispatch::log_ack(slf.as_any(), mid, qos)?;
-            }
-            core.acknowledge(&[(mid, qos, epoch)]);
-        }
-        super::message_info::error_code(slf.py(), ErrorCode::Success as i32)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)
+        Ok((info, outcome.congested))
     }
 }
 
 /// An argument as given, `None` included, or left out.
-struct Given<'a, 'py>(Option<Borrowed<'a, 'py, PyAny>>);
+pub(super) struct Given<'a, 'py>(Option<Borrowed<'a, 'py, PyAny>>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Given<'a, 'py> {
     type Error = std::convert::Infallible;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
         Ok(Self(Some(object)))
+    }
+}
+
+impl<'a, 'py> From<&'a Bound<'py, PyAny>> for Given<'a, 'py> {
+    fn from(object: &'a Bound<'py, PyAny>) -> Self {
+        Self(Some(object.as_borrowed()))
     }
 }
 

@@ -108,6 +108,14 @@ pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// The properties of a received PUBLISH as a `Properties` object.
+pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.import(intern!(py, "oxmqtt.properties"))?.getattr("Properties")?;
+    let properties = class.call1((PacketType::Publish as u8,))?;
+    properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;
+    Ok(properties)
+}
+
 /// Seconds from now, as `timeout` arguments give them; `None` waits for ever.
 pub(super) fn extract_deadline(timeout: Option<f64>) -> Option<std::time::Instant> {
     let timeout = std::time::Duration::try_from_secs_f64(timeout?.max(0.0)).ok()?;

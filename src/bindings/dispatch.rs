@@ -15,6 +15,7 @@ use crate::session::{Closed, Event, Message, Trace};
 
 use super::convert::packed_properties;
 use super::engine::Engine;
+use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
 
 /// One call dispatches at most this many events, and for about this long.
@@ -42,25 +43,36 @@ impl TopicCache {
 }
 
 /// Dispatches waiting events; returns the result code that ended the connection, or 0.
-pub(super) fn drain(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
+pub(super) fn drain(
+    engine: &Bound<'_, Engine>,
+    client: &Bound<'_, PyAny>,
+    mailbox: Option<&Bound<'_, Mailbox>>,
+) -> PyResult<i32> {
     let shared = &engine.get().shared;
     let Some(_guard) = shared.enter_callbacks() else {
         return Ok(0);
     };
-    let mut dispatcher = Dispatcher::new(engine.get(), client)?;
+    let mailbox = mailbox.map(Bound::get);
+    let mut dispatcher = Dispatcher::new(engine.get(), client, mailbox)?;
+    let mut ended = 0;
     for _ in 0..MOST_EVENTS {
         let Some(event) = shared.core.next_event() else {
             break;
         };
         if let Some(rc) = dispatcher.dispatch(event)? {
-            return Ok(rc);
+            ended = rc;
+            break;
         }
         dispatcher.now = Instant::now();
-        if dispatcher.now - dispatcher.start > LONGEST {
+        let is_paused = shared.paused.swap(false, Ordering::Relaxed);
+        if is_paused || dispatcher.now - dispatcher.start > LONGEST {
             break;
         }
     }
-    Ok(0)
+    if let Some(mailbox) = mailbox {
+        mailbox.handle_drained(client.py(), dispatcher.version)?;
+    }
+    Ok(ended)
 }
 
 /// Dispatches the QoS 0 messages that were handed over, and nothing else.
@@ -69,7 +81,7 @@ pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny
     let Some(_guard) = shared.enter_callbacks() else {
         return Ok(());
     };
-    let mut dispatcher = Dispatcher::new(engine.get(), client)?;
+    let mut dispatcher = Dispatcher::new(engine.get(), client, None)?;
     for event in shared.core.inbox.take_sent() {
         dispatcher.dispatch(event)?;
     }
@@ -79,6 +91,8 @@ pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny
 struct Dispatcher<'a, 'py> {
     engine: &'a Engine,
     client: &'a Bound<'py, PyAny>,
+    /// Where messages and outcomes go instead of callbacks.
+    mailbox: Option<&'a Mailbox>,
     version: Version,
     start: Instant,
     /// After the last callback.
@@ -96,13 +110,18 @@ impl Drop for Dispatcher<'_, '_> {
 }
 
 impl<'a, 'py> Dispatcher<'a, 'py> {
-    fn new(engine: &'a Engine, client: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+    fn new(
+        engine: &'a Engine,
+        client: &'a Bound<'py, PyAny>,
+        mailbox: Option<&'a Mailbox>,
+    ) -> PyResult<Self> {
         let py = client.py();
         let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
         let start = Instant::now();
         Ok(Self {
             engine,
             client,
+            mailbox,
             version: engine.shared.version(),
             start,
             now: start,
@@ -123,9 +142,20 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let client = self.client;
         let core = &self.engine.shared.core;
+        let weight = if self.mailbox.is_some() { event.weight() } else { 0 };
         match event {
-            Event::Message(message) => self.deliver(&message)?,
+            Event::Message(message) => match self.mailbox {
+                Some(mailbox) => self.park(mailbox, message, weight)?,
+                None => self.deliver(&message)?,
+            },
             Event::Acked { ticket, packet_id, kind, reason, properties } => {
+                if let Some(mailbox) = self.mailbox {
+                    mailbox.end(py, &ticket, reason)?;
+                    if !self.engine.shared.reports_published.load(Ordering::Relaxed) {
+                        core.mark_reported(&ticket);
+                        return Ok(None);
+                    }
+                }
                 let result = self.published(packet_id, kind, reason.0, &properties);
                 core.mark_reported(&ticket);
                 result?;
@@ -154,26 +184,52 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         Ok(None)
     }
 
+    fn park(&self, mailbox: &Mailbox, message: Message, weight: usize) -> PyResult<()> {
+        let py = self.client.py();
+        if self.engine.shared.trace.load(Ordering::Relaxed) {
+            let topic = PyString::new(py, &String::from_utf8_lossy(message.topic_bytes()));
+            self.log_message(&self.message(topic.unbind(), &message)?)?;
+        }
+        mailbox.park(py, message, weight)
+    }
+
+    fn message(&self, topic: Py<PyString>, message: &Message) -> PyResult<Bound<'py, MQTTMessage>> {
+        let py = self.client.py();
+        let timestamp = self.monotonic + (self.now - self.start).as_secs_f64();
+        let publish = &message.publish;
+        Bound::new(py, MQTTMessage::received(py, topic, publish, self.version, timestamp))
+    }
+
+    fn log_message(&self, message: &Bound<'py, MQTTMessage>) -> PyResult<()> {
+        let py = self.client.py();
+        self.client.call_method1(intern!(py, "_log_message"), (message,))?;
+        Ok(())
+    }
+
     /// Calls the callbacks for a message, then acknowledges it.
     fn deliver(&mut self, message: &Message) -> PyResult<()> {
         let py = self.client.py();
         let (topic, callbacks) = self.topic(message.topic_bytes())?;
-        let timestamp = self.monotonic + (self.now - self.start).as_secs_f64();
-        let object = Bound::new(
-            py,
-            MQTTMessage::received(py, topic, &message.publish, self.version, timestamp),
-        )?;
+        let object = self.message(topic, message)?;
         if self.engine.shared.trace.load(Ordering::Relaxed) {
-            self.client.call_method1(intern!(py, "_log_message"), (&object,))?;
+            self.log_message(&object)?;
         }
         let result = self.call_back(callbacks.bind(py), &object);
         let qos = message.publish.qos();
+        if let Ok(awaitables) = &result
+            && !awaitables.is_empty()
+        {
+            let itself = !self.engine.shared.manual_ack.load(Ordering::Relaxed);
+            let due = itself.then_some((message.publish.packet_id(), qos as u8, message.epoch));
+            self.client.call_method1(intern!(py, "_defer"), (awaitables, due))?;
+            return Ok(());
+        }
         let handled =
             result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
         if qos != QoS::AtMostOnce && handled {
             self.acknowledge((message.publish.packet_id(), qos, message.epoch))?;
         }
-        result
+        result.map(drop)
     }
 
     fn acknowledge(&mut self, ack: (u16, QoS, u32)) -> PyResult<()> {
@@ -193,11 +249,13 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         Ok(())
     }
 
+    /// Calls the callbacks; what they gave to await.
     fn call_back(
         &self,
         callbacks: &Bound<'py, PyTuple>,
         message: &Bound<'py, MQTTMessage>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let mut awaitables = Vec::new();
         let py = self.client.py();
         let (userdata, on_message, is_method) = {
             let slots = self.engine.slots();
@@ -210,17 +268,32 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
                 on_message => on_message,
             };
             let Some(callback) = callback else {
-                return Ok(());
+                return Ok(awaitables);
             };
-            return match callback.call1((self.client, &userdata, message)) {
-                Ok(_) => Ok(()),
-                Err(error) => self.failed(&py.None().into_bound(py), error),
-            };
+            match callback.call1((self.client, &userdata, message)) {
+                Ok(result) => self.note(&mut awaitables, result)?,
+                Err(error) => self.failed(&py.None().into_bound(py), error)?,
+            }
+            return Ok(awaitables);
         }
         for callback in callbacks {
-            if let Err(error) = callback.call1((self.client, &userdata, message)) {
-                self.failed(&callback, error)?;
+            match callback.call1((self.client, &userdata, message)) {
+                Ok(result) => self.note(&mut awaitables, result)?,
+                Err(error) => self.failed(&callback, error)?,
             }
+        }
+        Ok(awaitables)
+    }
+
+    /// Notes what a callback returned, if it is to be awaited.
+    fn note(
+        &self,
+        awaitables: &mut Vec<Bound<'py, PyAny>>,
+        result: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let awaits = || self.engine.shared.awaits_callbacks.load(Ordering::Relaxed);
+        if !result.is_none() && awaits() && result.hasattr(intern!(result.py(), "__await__"))? {
+            awaitables.push(result);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use super::dispatch::TopicCache;
 use super::errors::{connect_error, request_code};
 use super::handshake::HandshakeLayers;
 use super::inspect;
+use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
 use super::shared::Shared;
 
@@ -74,9 +75,10 @@ type WillArguments<'py> = (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, 
 impl Engine {
     /// Changes settings; those left out stay.
     #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None,
-                        max_packet_size=None, manual_ack=None, report_published=None, trace=None,
+                        max_packet_size=None, manual_ack=None, report_acked=None, report_sent=None, trace=None,
                         event_driven=None, looping=None, survives_exceptions=None,
-                        on_message_is_method=None, own_mids=None, cooperative=None))]
+                        on_message_is_method=None, own_mids=None, cooperative=None,
+                        awaits_callbacks=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -85,7 +87,8 @@ impl Engine {
         max_queued: Option<usize>,
         max_packet_size: Option<usize>,
         manual_ack: Option<bool>,
-        report_published: Option<bool>,
+        report_acked: Option<bool>,
+        report_sent: Option<bool>,
         trace: Option<bool>,
         event_driven: Option<bool>,
         looping: Option<bool>,
@@ -93,6 +96,7 @@ impl Engine {
         on_message_is_method: Option<bool>,
         own_mids: Option<bool>,
         cooperative: Option<bool>,
+        awaits_callbacks: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -112,17 +116,20 @@ impl Engine {
             config.max_queued = max_queued.unwrap_or(config.max_queued);
             config.max_packet_size = max_packet_size.unwrap_or(config.max_packet_size);
             config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
-            config.report_published = report_published.unwrap_or(config.report_published);
+            config.report_acked = report_acked.unwrap_or(config.report_acked);
+            config.report_sent = report_sent.unwrap_or(config.report_sent);
             config.trace = trace.unwrap_or(config.trace);
         });
         let flags = [
             (&shared.trace, trace),
             (&shared.manual_ack, manual_ack),
+            (&shared.reports_published, report_sent),
             (&shared.event_driven, event_driven),
             (&shared.looping, looping),
             (&shared.survives_exceptions, survives_exceptions),
             (&shared.own_mids, own_mids),
             (&shared.cooperative, cooperative),
+            (&shared.awaits_callbacks, awaits_callbacks),
         ];
         for (flag, value) in flags {
             if let Some(value) = value {
@@ -240,8 +247,28 @@ impl Engine {
 
     /// Dispatches waiting events to the client's callbacks. Returns the result code that ended the
     /// connection, or 0.
-    fn drain(slf: &Bound<'_, Self>, client: &Bound<'_, PyAny>) -> PyResult<i32> {
-        super::dispatch::drain(slf, client)
+    ///
+    /// With a `mailbox`, messages and the outcomes of publishes go there instead.
+    #[pyo3(signature = (client, mailbox=None))]
+    fn drain(
+        slf: &Bound<'_, Self>,
+        client: &Bound<'_, PyAny>,
+        mailbox: Option<&Bound<'_, Mailbox>>,
+    ) -> PyResult<i32> {
+        super::dispatch::drain(slf, client, mailbox)
+    }
+
+    /// Lets `drain()` return after the event at hand.
+    fn pause(&self) {
+        self.shared.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// Acknowledges a message whose callback was awaited; `due` as `_defer()` got it.
+    fn acknowledge(&self, due: (u16, u8, u32)) {
+        let (packet_id, qos, epoch) = due;
+        if let Ok(qos) = QoS::try_from(qos) {
+            self.core().acknowledge(&[(packet_id, qos, epoch)]);
+        }
     }
 
     /// The descriptor that is readable while events wait.

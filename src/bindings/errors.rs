@@ -7,6 +7,7 @@ use crate::codec::EncodeError;
 use crate::engine::{ConnectError, HandshakeError, TlsSetupError};
 use crate::session::{LocalError, RequestError};
 
+pyo3::import_exception!(oxmqtt.aio.exceptions, MqttCodeError);
 pyo3::import_exception!(oxmqtt.client, WebsocketConnectionError);
 pyo3::import_exception!(socket, timeout);
 pyo3::import_exception!(ssl, SSLCertVerificationError);
@@ -92,6 +93,12 @@ pub(super) fn request_code(result: Result<u16, RequestError>) -> PyResult<(i32, 
 /// What `is_published` and `wait_for_publish` raise for a message that was never queued.
 pub(super) fn not_queued() -> PyErr {
     PyValueError::new_err("Message is not queued due to ERR_QUEUE_SIZE")
+}
+
+/// A publish of the asyncio API that was not accepted.
+pub(super) fn publish_error(py: Python<'_>, code: ErrorCode) -> PyResult<PyErr> {
+    let code = super::message_info::error_code(py, code as i32)?.unbind();
+    Ok(MqttCodeError::new_err((code, "Could not publish message")))
 }
 
 pub(super) fn publish_failed(why: &str) -> PyErr {

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
 
-use super::convert::packed_properties;
+use super::convert::properties_into_py;
 use super::message_info::MQTTMessageInfo;
 
 /// A message that arrived, or one made by hand in a test.
@@ -164,10 +164,7 @@ methods! {
     properties, set_properties => |message, py| {
         let Some(list) = &message.properties else { return Ok(py.None().into_bound(py)) };
         message.attribute_or(intern!(py, "properties"), || {
-            let class = py.import(intern!(py, "oxmqtt.properties"))?.getattr("Properties")?;
-            let properties = class.call1((3,))?;
-            properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;
-            Ok(properties)
+            properties_into_py(py, list)
         })
     };
     info, set_info => |message, py| {

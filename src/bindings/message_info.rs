@@ -80,6 +80,11 @@ impl MQTTMessageInfo {
         }
     }
 
+    /// There was no connection when the message was published.
+    pub(super) fn is_offline(&self) -> bool {
+        self.rc.load(Ordering::Relaxed) == ErrorCode::NoConn as i32
+    }
+
     /// The error that the message ended with before any outcome, if it did.
     fn check_queued(&self, py: Python<'_>) -> PyResult<()> {
         let rc = self.rc.load(Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! The Python module `oxmqtt._native`: extract, call, convert, raise. No protocol decision.
 
+mod application_message;
 mod client;
+mod consumer;
 mod convert;
 mod descriptor;
 mod dispatch;
@@ -8,8 +10,10 @@ mod engine;
 mod errors;
 mod handshake;
 mod inspect;
+mod mailbox;
 mod message;
 mod message_info;
+mod pending;
 mod shared;
 mod tables;
 
@@ -23,6 +27,9 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<engine::Engine>()?;
     m.add_class::<message::MQTTMessage>()?;
     m.add_class::<message_info::MQTTMessageInfo>()?;
+    m.add_class::<mailbox::Mailbox>()?;
+    m.add_class::<consumer::Consumer>()?;
+    m.add_class::<application_message::Message>()?;
     m.add_class::<handshake::HandshakeLayers>()?;
     m.add_class::<handshake::RustlsConfig>()?;
     m.add_function(wrap_pyfunction!(handshake::handshake, m)?)?;

@@ -20,6 +20,12 @@ pub(super) struct Shared {
     pub(super) cooperative: AtomicBool,
     pub(super) trace: AtomicBool,
     pub(super) manual_ack: AtomicBool,
+    /// What a callback returns is awaited if it can be.
+    pub(super) awaits_callbacks: AtomicBool,
+    /// A callback gave something to await: no other event is dispatched before that is over.
+    pub(super) paused: AtomicBool,
+    /// `on_publish` has a listener.
+    pub(super) reports_published: AtomicBool,
     /// A callback's exception does not end the loop, so its message counts as handled.
     pub(super) survives_exceptions: AtomicBool,
     /// The program hands out the packet identifiers: `_mid_generate` is its own.
@@ -36,6 +42,9 @@ impl Default for Shared {
             cooperative: AtomicBool::new(false),
             trace: AtomicBool::new(false),
             manual_ack: AtomicBool::new(false),
+            awaits_callbacks: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            reports_published: AtomicBool::new(false),
             survives_exceptions: AtomicBool::new(false),
             own_mids: AtomicBool::new(false),
         }

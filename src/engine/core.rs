@@ -1,6 +1,6 @@
 //! One client's engine side: its session under a lock, its inbox, and the way to its I/O task.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::session::{
 };
 
 use super::fork;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Patience};
 use super::io_task::IoTask;
 use super::layers::Layers;
 use super::runtime::{process, spawn};
@@ -37,6 +37,8 @@ pub struct Core {
     waiting: AtomicUsize,
     /// QoS 0 messages before this mark have had their callback.
     reported: AtomicU64,
+    /// An event loop is to be woken when the connection has room again.
+    room_wanted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,13 @@ pub(super) struct Link {
     pub(super) looks_again: Option<Instant>,
     #[cfg(unix)]
     pub(super) descriptor: std::os::fd::RawFd,
+}
+
+impl State {
+    /// The unsent bytes are well below the high-water mark, or nobody would send them.
+    fn has_room(&self) -> bool {
+        self.link.is_none() || self.session.unsent() <= HIGH_WATER / 2
+    }
 }
 
 /// Direct sends save a thread switch on a quiet connection and would ruin a flood.
@@ -89,8 +98,6 @@ pub struct PublishOutcome {
     /// The message waits for a connection.
     pub offline: bool,
     pub congested: bool,
-    /// The application wants to hear when it is published.
-    pub reports: bool,
 }
 
 impl Core {
@@ -107,6 +114,7 @@ impl Core {
             progress: Condvar::new(),
             waiting: AtomicUsize::new(0),
             reported: AtomicU64::new(0),
+            room_wanted: AtomicBool::new(false),
         })
     }
 
@@ -190,9 +198,8 @@ impl Core {
         let receipt = state.session.publish(message);
         let offline = state.link.is_none();
         let congested = state.session.unsent() > HIGH_WATER;
-        let reports = state.session.config().report_published;
         self.send_output(state);
-        PublishOutcome { receipt, offline, congested, reports }
+        PublishOutcome { receipt, offline, congested }
     }
 
     pub fn request(
@@ -256,6 +263,16 @@ impl Core {
         self.inbox.pop(|| self.io_waker.wake())
     }
 
+    /// The application is through with an event that it had kept by [`Inbox::hold`].
+    pub fn release(&self, weight: usize) {
+        self.inbox.release(weight, || self.io_waker.wake());
+    }
+
+    /// How much may wait in the inbox before reading stops.
+    pub fn set_patience(&self, patience: Patience) {
+        self.inbox.set_patience(patience, || self.io_waker.wake());
+    }
+
     /// Wakes the threads that wait for a message, or for room, to look again.
     pub fn notify_progress(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -308,7 +325,7 @@ impl Core {
         self.wait_a_while(deadline, |state| match state.session.handover(mark) {
             Handover::Waiting => false,
             Handover::Lost => true,
-            Handover::Written if reported && state.session.config().report_published => {
+            Handover::Written if reported && state.session.config().report_sent => {
                 self.reported.load(Ordering::Acquire) > mark
             }
             Handover::Written => true,
@@ -319,10 +336,25 @@ impl Core {
     /// has stalled: true. False asks for another call.
     pub fn wait_for_room(&self, since: Instant) -> bool {
         let before = self.lock().session.unsent();
-        let has_room =
-            |state: &State| state.link.is_none() || state.session.unsent() <= HIGH_WATER / 2;
-        self.wait_a_while(None, has_room)
+        self.wait_a_while(None, State::has_room)
             || (self.lock().session.unsent() >= before && since.elapsed() > STALLED)
+    }
+
+    /// The same for those who must not wait: whether there is room. If not, the inbox's descriptor
+    /// becomes readable when there is.
+    pub fn has_room_or_wakes(&self) -> bool {
+        let state = self.lock();
+        let has_room = state.has_room();
+        self.room_wanted.store(!has_room, Ordering::Relaxed);
+        has_room
+    }
+
+    /// Wakes the event loop that waits for room, if there is some.
+    pub(super) fn offer_room(&self, state: &State) {
+        if self.room_wanted.load(Ordering::Relaxed) && state.has_room() {
+            self.room_wanted.store(false, Ordering::Relaxed);
+            self.inbox.interrupt();
+        }
     }
 
     /// Waits until everything is written, and a requested disconnect carried out.

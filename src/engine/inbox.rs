@@ -13,21 +13,43 @@ use crate::session::Event;
 
 use super::waker::Waker;
 
-/// Bytes of waiting events at which the I/O task stops reading.
+/// Bytes of waiting events at which the I/O task stops reading; it starts again at half of that.
 const FULL: usize = 16 << 20;
-/// Bytes of waiting events at which it starts again.
-const ROOM: usize = FULL / 2;
+/// The same while the application waits for an answer, which may be behind that many messages.
+const FULL_BEFORE_ANSWER: usize = 8 * FULL;
 /// Weight of popped events that is accounted for in one go.
 const SETTLE: usize = 64 << 10;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inbox {
     /// Written by the I/O task.
     back: Mutex<Back>,
     /// Taken from `back` in one go and emptied by the application.
     front: Mutex<Front>,
     weight: AtomicUsize,
+    /// Changed under the lock of `back`.
+    bound: AtomicUsize,
     full: AtomicBool,
+}
+
+/// How much may wait before the I/O task stops reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// No more than what is there.
+    None,
+    Usual,
+    /// As much as may come before the answer that the application waits for.
+    ForAnswer,
+}
+
+impl Patience {
+    fn bound(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Usual => FULL,
+            Self::ForAnswer => FULL_BEFORE_ANSWER,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +93,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Default for Inbox {
+    fn default() -> Self {
+        Self {
+            back: Mutex::default(),
+            front: Mutex::default(),
+            weight: AtomicUsize::new(0),
+            bound: AtomicUsize::new(FULL),
+            full: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Inbox {
     pub(super) fn push_all(&self, events: impl Iterator<Item = Event>) {
         let mut back = lock(&self.back);
@@ -79,7 +113,8 @@ impl Inbox {
         if weight == 0 {
             return;
         }
-        if self.weight.fetch_add(weight, Ordering::Relaxed) + weight >= FULL {
+        let bound = self.bound.load(Ordering::Relaxed);
+        if self.weight.fetch_add(weight, Ordering::Relaxed) + weight >= bound {
             self.full.store(true, Ordering::Release);
         }
         let waker = back.signal();
@@ -88,7 +123,7 @@ impl Inbox {
     }
 
     /// Whether the I/O task has to leave received bytes alone.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
 
@@ -119,9 +154,38 @@ impl Inbox {
 
     /// Takes the weight of events that are through off the inbox.
     fn settle(&self, weight: usize, resumed: impl FnOnce()) {
-        let left = self.weight.fetch_sub(weight, Ordering::Relaxed) - weight;
-        if left <= ROOM && self.full.load(Ordering::Relaxed) {
+        // A forked child has forgotten what its parent held.
+        let reduced = |before: usize| Some(before.saturating_sub(weight));
+        let before = self.weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reduced);
+        let left = before.unwrap_or(0).saturating_sub(weight);
+        let bound = self.bound.load(Ordering::Relaxed);
+        if left <= bound / 2 && self.full.load(Ordering::Relaxed) {
             self.full.store(false, Ordering::Release);
+            resumed();
+        }
+    }
+
+    /// Counts a popped event as waiting, until [`Self::release`]: the application keeps it for later.
+    pub fn hold(&self, weight: usize) {
+        self.weight.fetch_add(weight, Ordering::Relaxed);
+    }
+
+    /// Ends [`Self::hold`]; `resumed` is called when that ended a full inbox.
+    pub fn release(&self, weight: usize, resumed: impl FnOnce()) {
+        self.settle(weight, resumed);
+    }
+
+    /// Sets how much may wait; `resumed` is called when that ended a full inbox.
+    pub fn set_patience(&self, patience: Patience, resumed: impl FnOnce()) {
+        let bound = patience.bound();
+        let back = lock(&self.back);
+        if self.bound.swap(bound, Ordering::Relaxed) == bound {
+            return;
+        }
+        let is_full = self.weight.load(Ordering::Relaxed) >= bound;
+        let was_full = self.full.swap(is_full, Ordering::AcqRel);
+        drop(back);
+        if was_full && !is_full {
             resumed();
         }
     }
@@ -217,6 +281,7 @@ impl Inbox {
         *lock(&self.front) = Front::default();
         *lock(&self.back) = Back::default();
         self.weight.store(0, Ordering::Relaxed);
+        self.bound.store(FULL, Ordering::Relaxed);
         self.full.store(false, Ordering::Release);
     }
 }

@@ -168,6 +168,7 @@ impl IoTask {
         if count > 0 {
             state.session.handle_written(count, now);
             self.push_events(state);
+            self.core.offer_room(state);
         }
     }
 

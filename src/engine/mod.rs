@@ -21,7 +21,7 @@ pub mod websocket;
 pub use self::core::{ConnectError, Core, PublishOutcome};
 pub use fork::{after_in_child, after_in_parent, before};
 pub use handshake::{HandshakeError, Upgrade, handshake};
-pub use inbox::Inbox;
+pub use inbox::{Inbox, Patience};
 pub use layers::Layers;
 pub use runtime::flush_all;
 pub use stream::{Socket, SocketFamily};

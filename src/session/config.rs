@@ -20,8 +20,10 @@ pub struct SessionConfig {
     pub max_packet_size: usize,
     /// Acknowledgements are the application's duty.
     pub manual_ack: bool,
-    /// Report completed publishes as events.
-    pub report_published: bool,
+    /// Report QoS 1 and 2 publishes that came to their end as events.
+    pub report_acked: bool,
+    /// Report QoS 0 publishes that were handed to the transport as events.
+    pub report_sent: bool,
     /// Report packets that the engine sends by itself as events.
     pub trace: bool,
 }
@@ -34,7 +36,8 @@ impl Default for SessionConfig {
             max_queued: 0,
             max_packet_size: 16 << 20,
             manual_ack: false,
-            report_published: false,
+            report_acked: false,
+            report_sent: false,
             trace: false,
         }
     }

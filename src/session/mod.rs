@@ -257,7 +257,7 @@ impl Session {
     /// The transport took `count` bytes more of the output.
     pub fn handle_written(&mut self, count: usize, now: Instant) {
         let mut sent = Vec::new();
-        let report = self.config.report_published;
+        let report = self.config.report_sent;
         self.out.handle_written(count, |packet_id| {
             if report {
                 sent.push(packet_id);

@@ -241,7 +241,7 @@ impl Session {
         let Ended { ticket, dropped, .. } = ended;
         let packet_id = ticket.packet_id();
         self.ids.release(packet_id);
-        let report = self.config.report_published && !dropped;
+        let report = self.config.report_acked && !dropped;
         ticket.settle(reason, report);
         if report {
             self.events.push(Event::Acked { ticket, packet_id, kind, reason, properties });

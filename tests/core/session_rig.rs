@@ -46,7 +46,8 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut SessionConfig)) -> Self {
-        let mut config = SessionConfig { report_published: true, ..SessionConfig::default() };
+        let mut config =
+            SessionConfig { report_acked: true, report_sent: true, ..SessionConfig::default() };
         change(&mut config);
         Self { session: Session::new(config), now: Instant::now(), options: options() }
     }

@@ -195,7 +195,7 @@ fn messages_accepted_offline_go_out_in_order() {
 
 #[test]
 fn without_reports_only_the_ticket_tells() {
-    let mut rig = Rig::with(|config| config.report_published = false);
+    let mut rig = Rig::with(|config| config.report_acked = false);
     rig.go_online(false, &[]);
     let ticket = rig.publish(QOS_1);
     rig.sent();

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ..enums import LogLevel
 from ..matcher import MQTTMatcher
+from .log import LOGGING_LEVEL
 from .state import ClientState
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class Callbacks(ClientState):
         vars(self).update({"_" + name: None for name in NAMES if name != "on_message"})
         self._on_message = None
         self._calling = []
+        self._deferred = []
         self._on_message_filtered = TopicCallbacks(self)
 
     def _is_own(self, method: str) -> bool:
@@ -113,18 +116,24 @@ class Callbacks(ClientState):
         return not getattr(self, method).__module__.startswith(f"{__package__}.")
 
     def _is_logged(self) -> bool:
-        return self.on_log is not None or self._logger is not None or self._is_own("_easy_log")
+        """Whether anybody wants a line for each packet; a logger may change its mind between connections."""
+        debug = LOGGING_LEVEL[LogLevel.MQTT_LOG_DEBUG]
+        by_logger = self._logger is not None and self._logger.isEnabledFor(debug)
+        return self.on_log is not None or by_logger or self._is_own("_easy_log")
 
     def _observe_callbacks(self) -> None:
         """Tells the engine which events have a listener."""
         self._has_own_on_publish = self._is_own("_do_on_publish")
+        is_reported = self.on_publish is not None or self._has_own_on_publish
         self._engine.configure(
             trace=self._is_logged(),
-            report_published=self.on_publish is not None or self._has_own_on_publish,
-            event_driven=self.on_socket_register_write is not None,
+            report_acked=is_reported or self._on_event_loop,
+            report_sent=is_reported,
+            event_driven=self.on_socket_register_write is not None or self._on_event_loop,
             on_message_is_method=type(self).on_message is not Callbacks.on_message,
             own_mids=self._is_own("_mid_generate"),
             cooperative=_under_gevent(),
+            awaits_callbacks=self._on_event_loop,
         )
 
     on_log: Slot[CallbackOnLog] = _slot(

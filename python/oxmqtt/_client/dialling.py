@@ -311,6 +311,7 @@ class Dialling(Proxies, WebSockets):
             )
         clean = self._clean_flag()
         has_password = self._username is not None and self._password is not None
+        self._observe_callbacks()
         if self._is_logged():
             flags = (
                 int(self._username is not None),

@@ -70,13 +70,24 @@ class Events(Dialling):
             return
         self._calling.append(threading.get_ident())
         try:
-            callback(self, self._userdata, *args)
+            result = callback(self, self._userdata, *args)
         except Exception as error:
             self._easy_log(LogLevel.MQTT_LOG_ERR, f"Caught exception in {name}: %s", error)
             if not self.suppress_exceptions:
                 raise
+        else:
+            if self._on_event_loop and hasattr(result, "__await__"):
+                self._defer([result], None)
         finally:
             self._calling.remove(threading.get_ident())
+
+    def _defer(self, awaitables: list[Any], ack_due: tuple[int, int, int] | None) -> None:
+        """Lets the event loop await what a callback returned, before it calls any other.
+
+        ``ack_due`` names the message that is to be acknowledged then.
+        """
+        self._deferred.append((awaitables, ack_due))
+        self._engine.pause()
 
     def _handle_connack(self, session_present: bool, code: int, packed: bytes | None) -> None:
         flags = int(session_present)

@@ -57,6 +57,7 @@ _EFFECTS: dict[str, Callable[[Any], None]] = {
             "_easy_log",
             "_do_on_publish",
             "_mid_generate",
+            "_on_event_loop",
             *("_" + name for name in _CALLBACKS),
         ),
         _observe,

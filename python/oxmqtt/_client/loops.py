@@ -144,8 +144,12 @@ class Loops(Events):
 
     def _release_descriptor(self) -> None:
         """Without connection and loop nobody waits on it; the next one makes another."""
-        if self._sock is None and not self._engine.looping and not self._dialling:
+        if self._sock is None and not self._dialling and not self._has_loop():
             self._engine.release_descriptor()
+
+    def _has_loop(self) -> bool:
+        """A loop runs, on a thread or on an event loop."""
+        return self._engine.looping or self._on_event_loop
 
     def _running(
         self, timeout: float, retry_first_connection: bool
@@ -253,7 +257,7 @@ class Loops(Events):
 
     def _dispatch_without_loop(self) -> None:
         """``disconnect()`` where no loop runs: its callbacks are called here, as paho does."""
-        if self._engine.in_callback or self._engine.looping or self.on_socket_register_write:
+        if self._engine.in_callback or self._has_loop() or self.on_socket_register_write:
             return
         if self._thread is not None or self._dialling:
             return

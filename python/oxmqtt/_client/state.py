@@ -92,6 +92,10 @@ class ClientState(ClientBase):
     _sock: ConnectionSocket | None = None
     _thread: threading.Thread | None = None
     _thread_terminate = False
+    #: An asyncio event loop runs the client.
+    _on_event_loop = False
+    #: What callbacks returned for it to await, with the acknowledgement that is due then.
+    _deferred: list[tuple[list[Any], tuple[int, int, int] | None]]
     #: Callback exceptions are logged and go no further.
     suppress_exceptions = False
     _logger: logging.Logger | None = None

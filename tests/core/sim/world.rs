@@ -66,7 +66,8 @@ impl World {
         let config = SessionConfig {
             version: settings.version,
             max_inflight: settings.max_inflight,
-            report_published: true,
+            report_acked: true,
+            report_sent: true,
             manual_ack: settings.manual_ack,
             ..SessionConfig::default()
         };

@@ -51,7 +51,8 @@ impl<'a> Driver<'a> {
             max_queued: usize::from(flags >> 3 & 7) * 2,
             max_packet_size: if kind & 0x80 != 0 { 200 } else { 16 << 20 },
             manual_ack: flags & 0x40 != 0,
-            report_published: true,
+            report_acked: true,
+            report_sent: true,
             trace: flags & 0x80 != 0,
         });
         let now = Instant::now();

@@ -1,0 +1,161 @@
+"""Subscriptions, remembered for connections that are made again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Union
+
+from ..enums import MQTTErrorCode
+from ..reasoncodes import ReasonCode
+from ..subscribeoptions import SubscribeOptions
+from ._connection import Connection, weakly
+from .exceptions import MqttCodeError
+
+if TYPE_CHECKING:
+    from ..properties import Properties
+
+SubscribeTopic = Union[
+    str, tuple[str, SubscribeOptions], list[tuple[str, SubscribeOptions]], list[tuple[str, int]]
+]
+
+
+class Subscribing(Connection):
+    """``subscribe`` and ``unsubscribe``."""
+
+    _outgoing_calls_sem: asyncio.Semaphore | None
+
+    def _init_subscribing(self) -> None:
+        self._client.on_subscribe = weakly(self._on_answer)
+        self._client.on_unsubscribe = weakly(self._on_answer)
+        #: By packet identifier.
+        self._requests: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        #: The option of each topic filter.
+        self._subscriptions: dict[str, SubscribeOptions | int] = {}
+
+    async def subscribe(
+        self,
+        /,
+        topic: SubscribeTopic,
+        qos: int = 0,
+        options: SubscribeOptions | None = None,
+        properties: Properties | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[ReasonCode]:
+        """Subscribes to one topic filter or several (OASIS MQTT 5.0, clause 3.8).
+
+        :param topic: a filter; a tuple ``(filter, SubscribeOptions)``; or a list of ``(filter, qos)`` or
+            ``(filter, SubscribeOptions)``.
+        :param qos: 0, 1 or 2, for a filter alone.
+        :param options: with MQTT 5.0, in place of ``qos``.
+        :param properties: MQTT 5.0 properties of the SUBSCRIBE.
+        :param timeout: seconds, in place of the client's.
+        :returns: the broker's reason code for each filter: the granted QoS, or a failure.
+        :raises MqttCodeError: there is no connection.
+        :raises MqttError: the connection was lost, or the time is up.
+        :raises ValueError: a filter, QoS or option is not valid.
+        """
+        codes = await self._request(
+            lambda: self._client.subscribe(topic, qos, options, properties),
+            "Could not subscribe to topic",
+            timeout,
+        )
+        filters = topic if isinstance(topic, list) else [topic]
+        for given, code in zip(filters, codes):
+            name, option = given if isinstance(given, tuple) else (given, options or qos)
+            if not code.is_failure:
+                self._subscriptions[name] = option
+        return codes
+
+    async def unsubscribe(
+        self,
+        /,
+        topic: str | list[str],
+        properties: Properties | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[ReasonCode]:
+        """Unsubscribes from one topic filter or a list of them (OASIS MQTT 5.0, clause 3.10).
+
+        :returns: the broker's reason code for each filter; nothing under MQTT 3.x.
+        :raises MqttCodeError: there is no connection.
+        :raises MqttError: the connection was lost, or the time is up.
+        :raises ValueError: a filter is not valid.
+        """
+        codes = await self._request(
+            lambda: self._client.unsubscribe(topic, properties),
+            "Could not unsubscribe from topic",
+            timeout,
+        )
+        for name in topic if isinstance(topic, list) else [topic]:
+            self._subscriptions.pop(name, None)
+        return codes
+
+    async def _request(self, send: Any, failure: str, timeout: float | None) -> list[ReasonCode]:
+        calls = self._outgoing_calls_sem
+        if calls is not None:
+            await calls.acquire()
+        try:
+            return await self._wait_for(self._ask(send, failure), timeout)
+        finally:
+            if calls is not None:
+                calls.release()
+
+    async def _ask(self, send: Any, failure: str) -> list[ReasonCode]:
+        while True:
+            await self._wait_until_online()
+            rc, mid = send()
+            if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
+                raise MqttCodeError(rc, failure) from self._lost
+            assert self._loop is not None
+            answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+            self._requests[mid] = answer
+            self._mailbox.await_answers(1)
+            try:
+                return await answer
+            except _ConnectionLost:
+                if self._lost is not None:
+                    raise self._disconnected("Disconnected before the broker answered") from None
+            finally:
+                self._mailbox.await_answers(-1)
+                if self._requests.get(mid) is answer:
+                    del self._requests[mid]
+
+    def _on_answer(
+        self, client: Any, userdata: Any, mid: int, reason_codes: Any, properties: Any
+    ) -> None:
+        answer = self._requests.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result(reason_codes)
+
+    def _forget_requests(self) -> None:
+        for answer in self._requests.values():
+            if not answer.done():
+                answer.set_exception(_ConnectionLost())
+
+    def _resubscribe(self) -> None:
+        """The broker has a new session: asks it again for everything."""
+        if not self._subscriptions:
+            return
+        rc, mid = self._client.subscribe(list(self._subscriptions.items()))
+        if mid is None:
+            self._logger.warning("Could not subscribe again: %s", MqttCodeError(rc))
+            return
+        assert self._loop is not None
+        answer = self._requests[mid] = self._loop.create_future()
+        names = list(self._subscriptions)
+
+        def check(answer: asyncio.Future[list[ReasonCode]]) -> None:
+            if self._requests.get(mid) is answer:
+                del self._requests[mid]
+            if answer.cancelled() or answer.exception() is not None:
+                return  # lost again; the next connection asks again
+            for name, code in zip(names, answer.result()):
+                if code.is_failure:
+                    self._logger.error("Could not subscribe to %s again: %s", name, code)
+
+        answer.add_done_callback(check)
+
+
+class _ConnectionLost(Exception):
+    """The connection that a request was sent on is gone."""

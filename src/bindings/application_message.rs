@@ -1,0 +1,132 @@
+//! `Message`: a received application message, as `oxmqtt.aio` hands it out.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+use crate::codec::QoS;
+use crate::session::Message as Received;
+
+use super::convert::properties_into_py;
+
+/// The packet identifier, the QoS and the connection that an acknowledgement names.
+pub(super) type AckDue = (u16, QoS, u32);
+
+/// A message that arrived (OASIS MQTT 5.0, clause 3.3).
+///
+/// :ivar topic: the topic name, a :class:`Topic`.
+/// :ivar payload: bytes.
+/// :ivar qos: 0, 1 or 2: that of the delivery.
+/// :ivar retain: whether the broker had kept it for this subscription.
+/// :ivar mid: the packet identifier; 0 for QoS 0.
+/// :ivar properties: the properties of MQTT 5.0, None before.
+#[pyclass(frozen, weakref, module = "oxmqtt.aio")]
+pub(super) struct Message {
+    #[pyo3(get)]
+    topic: Py<PyAny>,
+    #[pyo3(get)]
+    payload: Py<PyAny>,
+    #[pyo3(get)]
+    qos: u8,
+    #[pyo3(get)]
+    retain: bool,
+    #[pyo3(get)]
+    mid: u16,
+    properties: Option<Box<[u8]>>,
+    given_properties: PyOnceLock<Py<PyAny>>,
+    epoch: u32,
+}
+
+impl Message {
+    pub(super) fn received(
+        py: Python<'_>,
+        topic: Py<PyAny>,
+        message: &Received,
+        has_properties: bool,
+    ) -> Self {
+        let publish = &message.publish;
+        Self {
+            topic,
+            payload: PyBytes::new(py, publish.payload()).into_any().unbind(),
+            qos: publish.qos() as u8,
+            retain: publish.retain(),
+            mid: publish.packet_id(),
+            properties: has_properties.then(|| publish.properties_bytes().into()),
+            given_properties: PyOnceLock::new(),
+            epoch: message.epoch,
+        }
+    }
+
+    /// What to acknowledge; nothing for QoS 0.
+    pub(super) fn ack_due(&self) -> Option<AckDue> {
+        let qos = QoS::try_from(self.qos).ok().filter(|qos| *qos != QoS::AtMostOnce)?;
+        Some((self.mid, qos, self.epoch))
+    }
+}
+
+#[pymethods]
+impl Message {
+    #[new]
+    #[pyo3(signature = (topic, payload, qos, retain, mid, properties))]
+    fn new(
+        topic: &Bound<'_, PyAny>,
+        payload: Py<PyAny>,
+        qos: u8,
+        retain: bool,
+        mid: u16,
+        properties: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let py = topic.py();
+        let class = topic_class(py)?;
+        let topic =
+            if topic.is_instance(class)? { topic.clone() } else { class.call1((topic,))? };
+        let given_properties = PyOnceLock::new();
+        if let Some(properties) = properties {
+            let _ = given_properties.set(py, properties);
+        }
+        Ok(Self {
+            topic: topic.unbind(),
+            payload,
+            qos,
+            retain,
+            mid,
+            properties: None,
+            given_properties,
+            epoch: 0,
+        })
+    }
+
+    #[getter]
+    fn properties(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if let Some(given) = self.given_properties.get(py) {
+            return Ok(Some(given.clone_ref(py)));
+        }
+        let Some(list) = &self.properties else { return Ok(None) };
+        let made = properties_into_py(py, list)?;
+        let kept = self.given_properties.get_or_init(py, || made.unbind());
+        Ok(Some(kept.clone_ref(py)))
+    }
+
+    /// Messages order by packet identifier, for priority queues.
+    fn __lt__(&self, other: &Self) -> bool {
+        self.mid < other.mid
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let topic = self.topic.bind(py).str()?;
+        let size = self.payload.bind(py).len().unwrap_or(0);
+        let name = topic.repr()?;
+        Ok(format!("<Message {name} ({size} bytes, QoS {}, mid {})>", self.qos, self.mid))
+    }
+}
+
+/// `oxmqtt.aio.Topic`.
+pub(super) fn topic_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.get_or_try_init(py, || {
+        let module = py.import(intern!(py, "oxmqtt.aio.topic"))?;
+        PyResult::Ok(module.getattr(intern!(py, "Topic"))?.unbind())
+    })?;
+    Ok(class.bind(py))
+}
