@@ -118,7 +118,7 @@ class Callbacks(ClientState):
     def _is_logged(self) -> bool:
         """Whether anybody wants a line for each packet; a logger may change its mind between connections."""
         debug = LOGGING_LEVEL[LogLevel.MQTT_LOG_DEBUG]
-        by_logger = self._logger is not None and self._logger.isEnabledFor(debug)
+        by_logger = self._logger is not None and bool(self._logger.isEnabledFor(debug))
         return self.on_log is not None or by_logger or self._is_own("_easy_log")
 
     def _observe_callbacks(self) -> None:
