@@ -165,6 +165,10 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
                 let arguments = (session_present, reason.0, to_python(py, &properties));
                 client.call_method1(intern!(py, "_handle_connack"), arguments)?;
             }
+            Event::Auth { reason, properties } => {
+                let arguments = (reason.0, to_python(py, &properties));
+                client.call_method1(intern!(py, "_handle_auth"), arguments)?;
+            }
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));

@@ -78,7 +78,7 @@ impl Engine {
                         max_packet_size=None, manual_ack=None, report_acked=None, report_sent=None, trace=None,
                         event_driven=None, looping=None, survives_exceptions=None,
                         on_message_is_method=None, own_mids=None, cooperative=None,
-                        awaits_callbacks=None))]
+                        awaits_callbacks=None, accepts_auth=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -97,6 +97,7 @@ impl Engine {
         own_mids: Option<bool>,
         cooperative: Option<bool>,
         awaits_callbacks: Option<bool>,
+        accepts_auth: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -116,6 +117,7 @@ impl Engine {
             config.max_queued = max_queued.unwrap_or(config.max_queued);
             config.max_packet_size = max_packet_size.unwrap_or(config.max_packet_size);
             config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
+            config.accepts_auth = accepts_auth.unwrap_or(config.accepts_auth);
             config.report_acked = report_acked.unwrap_or(config.report_acked);
             config.report_sent = report_sent.unwrap_or(config.report_sent);
             config.trace = trace.unwrap_or(config.trace);
@@ -211,6 +213,12 @@ impl Engine {
     fn disconnect(&self, reason: u8, properties: &Bound<'_, PyAny>) -> PyResult<bool> {
         let properties = extract_properties(properties, PacketType::Disconnect)?;
         Ok(self.core().disconnect(ReasonCode(reason), properties))
+    }
+
+    /// Sends AUTH with the method of CONNECT; false when it is not due.
+    #[pyo3(signature = (reason, data))]
+    fn authenticate(&self, reason: u8, data: Option<&[u8]>) -> bool {
+        self.core().authenticate(ReasonCode(reason), data)
     }
 
     /// Sends SUBSCRIBE; filters with their options byte. Returns `(rc, mid)`.

@@ -227,6 +227,12 @@ impl Core {
         self.with_session(|session| session.disconnect(reason, properties, now))
     }
 
+    /// Sends AUTH; false when it is not due.
+    pub fn authenticate(&self, reason: ReasonCode, data: Option<&[u8]>) -> bool {
+        let now = Instant::now();
+        self.with_session(|session| session.authenticate(reason, data, now))
+    }
+
     /// Sends the output directly when the connection is quiet, else tells the I/O task, unless it
     /// knows already.
     fn send_output(&self, mut state: MutexGuard<'_, State>) {

@@ -20,6 +20,8 @@ pub struct SessionConfig {
     pub max_packet_size: usize,
     /// Acknowledgements are the application's duty.
     pub manual_ack: bool,
+    /// The application answers AUTH of the server; else any AUTH ends the connection.
+    pub accepts_auth: bool,
     /// Report QoS 1 and 2 publishes that came to their end as events.
     pub report_acked: bool,
     /// Report QoS 0 publishes that were handed to the transport as events.
@@ -36,6 +38,7 @@ impl Default for SessionConfig {
             max_queued: 0,
             max_packet_size: 16 << 20,
             manual_ack: false,
+            accepts_auth: false,
             report_acked: false,
             report_sent: false,
             trace: false,

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 
 use crate::codec::{Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version};
 
+use super::authentication::Exchange;
 use super::config::ConnectOptions;
 use super::error::PeerError;
 use super::event::{Closed, Event, Trace};
@@ -42,6 +43,7 @@ impl Session {
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
         let timeout = options.connack_timeout;
         self.phase = Phase::AwaitConnAck { deadline: now + timeout, timeout };
+        self.begin_exchange();
         self.epoch = self.epoch.wrapping_add(1);
         Ok(self.epoch)
     }
@@ -53,6 +55,7 @@ impl Session {
         self.ids.release_requests();
         self.ledger.rewind(&mut self.ids);
         self.deferred_disconnect = None;
+        self.exchange = Exchange::Idle;
         self.phase = Phase::Idle;
     }
 

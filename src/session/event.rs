@@ -32,6 +32,11 @@ pub enum Event {
         packet_ids: Box<[u16]>,
         through: u64,
     },
+    /// AUTH: the answer is due, or, with success, an exchange has come to its end.
+    Auth {
+        reason: ReasonCode,
+        properties: Properties,
+    },
     SubAck {
         packet_id: u16,
         reasons: Bytes,
@@ -53,7 +58,11 @@ impl Event {
     pub fn is_of_connection(&self) -> bool {
         matches!(
             self,
-            Self::ConnAck { .. } | Self::SubAck { .. } | Self::UnsubAck { .. } | Self::Closed(_)
+            Self::ConnAck { .. }
+                | Self::Auth { .. }
+                | Self::SubAck { .. }
+                | Self::UnsubAck { .. }
+                | Self::Closed(_)
         )
     }
 
@@ -71,9 +80,9 @@ impl Event {
             | Self::UnsubAck { reasons, properties, .. } => {
                 reasons.len() + properties.as_bytes().len()
             }
-            Self::ConnAck { properties, .. } | Self::Acked { properties, .. } => {
-                properties.as_bytes().len()
-            }
+            Self::ConnAck { properties, .. }
+            | Self::Auth { properties, .. }
+            | Self::Acked { properties, .. } => properties.as_bytes().len(),
             Self::Trace(Trace::SentPublish { packet }) => packet.len(),
             Self::Trace(_) | Self::Closed(_) => 0,
         }
@@ -88,9 +97,9 @@ impl Event {
                 *reasons = Bytes::copy_from_slice(reasons);
                 *properties = properties.detach();
             }
-            Self::ConnAck { properties, .. } | Self::Acked { properties, .. } => {
-                *properties = properties.detach();
-            }
+            Self::ConnAck { properties, .. }
+            | Self::Auth { properties, .. }
+            | Self::Acked { properties, .. } => *properties = properties.detach(),
             Self::Sent { .. } | Self::Trace(_) | Self::Closed(_) => {}
         }
     }

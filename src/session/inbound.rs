@@ -9,6 +9,7 @@ use crate::codec::{
     parse_frame,
 };
 
+use super::authentication::Exchange;
 use super::error::PeerError;
 use super::event::{Closed, Event, Trace};
 use super::ids::IdUse;
@@ -147,6 +148,7 @@ impl Session {
                     self.handle_connack(connack, now);
                     Ok(())
                 }
+                Packet::Auth(auth) if self.config.accepts_auth => self.handle_auth(auth, now),
                 Packet::Disconnect(_) | Packet::Auth(_) if self.config.version == Version::V5 => {
                     Err(PeerError::Protocol("packet before CONNACK that was not asked for"))
                 }
@@ -196,7 +198,7 @@ impl Session {
                 Ok(())
             }
             Packet::ConnAck(_) => Err(PeerError::Protocol("second CONNACK")),
-            Packet::Auth(_) => Err(PeerError::Protocol("AUTH without an authentication method")),
+            Packet::Auth(auth) => self.handle_auth(auth, now),
             Packet::Connect(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
@@ -244,6 +246,7 @@ impl Session {
             self.inbound.forget(); // [MQTT-3.1.2-4]
         }
         self.phase = Phase::Online;
+        self.exchange = Exchange::Idle;
         self.pump();
         if let Some((reason, properties)) = self.deferred_disconnect.take() {
             self.drain_with(reason, properties, Closed::Requested, now);

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authentication;
 mod config;
 mod connection;
 mod error;
@@ -38,6 +39,7 @@ pub use outbound::{Outgoing, Receipt, RefusedPublish, RequestError, Subscription
 pub use outbox::Handover;
 pub use ticket::Ticket;
 
+use authentication::Exchange;
 use connection::DRAIN_TIMEOUT;
 use ids::PacketIds;
 use keep_alive::KeepAlive;
@@ -82,6 +84,7 @@ pub struct Session {
     keep_alive: Option<KeepAlive>,
     server: ServerLimits,
     own: ClientLimits,
+    exchange: Exchange,
     clean_start: bool,
     /// A clean start has not been answered: the server may have a new session or the old one.
     clean_start_unanswered: bool,
@@ -108,6 +111,7 @@ impl Session {
             keep_alive: None,
             server: ServerLimits::default(),
             own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
+            exchange: Exchange::Idle,
             clean_start: true,
             clean_start_unanswered: false,
             client_id: ByteString::new(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod session_alias;
+mod session_auth;
 mod session_close;
 mod session_connect;
 mod session_frames;

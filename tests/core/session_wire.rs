@@ -114,6 +114,8 @@ pub(crate) enum Sent {
     Unsubscribe(u16),
     PingReq,
     Disconnect(u8),
+    /// Reason and property list.
+    Auth(u8, Vec<u8>),
 }
 
 /// Splits the first packet off; `None` when it is not whole.
@@ -171,6 +173,8 @@ fn parse_one(version: Version, first: u8, body: &[u8]) -> Sent {
         0xA2 => Sent::Unsubscribe(two(body).0),
         0xC0 => Sent::PingReq,
         0xE0 => Sent::Disconnect(body.first().copied().unwrap_or(0)),
+        0xF0 if body.is_empty() => Sent::Auth(0, Vec::new()),
+        0xF0 => Sent::Auth(body[0], body[2..].to_vec()),
         _ => panic!("a client does not send {first:02x}"),
     }
 }

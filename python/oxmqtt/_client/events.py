@@ -120,6 +120,12 @@ class Events(Dialling):
         else:
             self._call("on_connect", flags_dict, code)
 
+    def _handle_auth(self, code: int, packed: bytes | None) -> None:
+        reason = reason_code(PacketTypes.AUTH, code)
+        self._easy_log(_DEBUG, "Received AUTH %s", reason)
+        if self._on_auth is not None:
+            self._on_auth(reason, unpack(PacketTypes.AUTH, packed))
+
     def _retry_refused(self, flags: int, code: int) -> bool:
         """Tries MQTT 3.1 or an own client identifier where the broker wants that."""
         if not self._reconnect_on_failure:

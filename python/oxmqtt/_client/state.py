@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import socket
     import ssl
     import threading
+    from collections.abc import Callable
     from typing import Literal
 
     from .._native import RustlsConfig
     from ..matcher import MQTTMatcher
     from ..properties import Properties
+    from ..reasoncodes import ReasonCode
     from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
     from .types import CleanStartOption, WebSocketHeaders
@@ -94,6 +96,8 @@ class ClientState(ClientBase):
     _thread_terminate = False
     #: An asyncio event loop runs the client.
     _on_event_loop = False
+    #: Gets reason code and properties of the broker's AUTH.
+    _on_auth: Callable[[ReasonCode, Properties], Any] | None = None
     #: What callbacks returned for it to await, with the acknowledgement that is due then.
     _deferred: list[tuple[list[Any], tuple[int, int, int] | None]]
     #: Callback exceptions are logged and go no further.

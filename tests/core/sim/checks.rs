@@ -153,7 +153,10 @@ impl World {
                     ensure!(Reaction, free, "an answer to {packet_id} that did not come");
                 }
                 Event::Closed(reason) => closed.push(reason),
-                Event::ConnAck { .. } | Event::Sent { .. } | Event::Trace(_) => {}
+                Event::ConnAck { .. }
+                | Event::Auth { .. }
+                | Event::Sent { .. }
+                | Event::Trace(_) => {}
             }
         }
     }

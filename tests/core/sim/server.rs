@@ -313,7 +313,7 @@ impl Server {
                 }
             }
             Sent::PingReq => return Some(Packet::new(PINGRESP.to_vec(), Note::Nothing)),
-            Sent::Disconnect(_) | Sent::Connect(_) => {}
+            Sent::Disconnect(_) | Sent::Connect(_) | Sent::Auth(..) => {}
         }
         None
     }

@@ -284,7 +284,7 @@ impl Observer {
                 let at = requests.iter().position(|id| *id == packet_id).expect("a request");
                 requests.swap_remove(at);
             }
-            Event::Trace(_) => {}
+            Event::Auth { .. } | Event::Trace(_) => {}
             Event::Closed(closed) => {
                 let accepted = matches!(closed, Closed::KeepAlive);
                 assert!(!accepted || online, "keep-alive before CONNACK");

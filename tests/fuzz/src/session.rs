@@ -51,6 +51,7 @@ impl<'a> Driver<'a> {
             max_queued: usize::from(flags >> 3 & 7) * 2,
             max_packet_size: if kind & 0x80 != 0 { 200 } else { 16 << 20 },
             manual_ack: flags & 0x40 != 0,
+            accepts_auth: kind & 0x40 != 0,
             report_acked: true,
             report_sent: true,
             trace: flags & 0x80 != 0,
@@ -85,6 +86,11 @@ impl<'a> Driver<'a> {
             10 => self.request(),
             11 | 12 => self.write(),
             13 => self.wait(),
+            14 if self.session.config().accepts_auth && self.input.flag() => {
+                let reason = ReasonCode(0x18 + self.input.byte() % 2);
+                let data = self.input.bytes(20);
+                self.session.authenticate(reason, Some(&data), self.now);
+            }
             14 => {
                 let list = properties(self.version, PacketType::Disconnect, &mut self.input);
                 self.session.disconnect(ReasonCode(0), list, self.now);
