@@ -8,6 +8,7 @@ from .client import Client
 from .exceptions import MqttCodeError, MqttConnectError, MqttError, MqttReentrantError
 from .running import running
 from .settings import (
+    Authentication,
     ProtocolVersion,
     ProxySettings,
     Reconnect,
@@ -17,6 +18,7 @@ from .settings import (
 from .topic import Topic, TopicLike, Wildcard, WildcardLike
 
 __all__ = [
+    "Authentication",
     "Client",
     "Message",
     "MessagesIterator",

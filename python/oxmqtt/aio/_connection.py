@@ -55,6 +55,9 @@ class Connection:
     _tls_params: TLSParameters | None
     _tls_insecure: bool | None
     _reconnects: bool
+    #: ``publish``, ``subscribe`` and ``unsubscribe`` that may be under way at once.
+    _most_calls: int | None
+    _outgoing_calls_sem: asyncio.Semaphore | None = None
 
     def _init_connection(self, most_waiting: int) -> None:
         client = self._client
@@ -75,7 +78,8 @@ class Connection:
         self._is_online = False
         #: Why there is no connection any more.
         self._lost: BaseException | None = None
-        self._waits_for_connack: asyncio.Future[None] | None = None
+        #: Its result: the properties of CONNACK.
+        self._waits_for_connack: asyncio.Future[Any] | None = None
         self._waits_for_end: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         #: Those who wait for the next connection.
@@ -94,6 +98,8 @@ class Connection:
         self._is_entered = True
         self._lost = None
         loop = self._loop = asyncio.get_running_loop()
+        if self._most_calls is not None:
+            self._outgoing_calls_sem = asyncio.Semaphore(self._most_calls)
         self._mailbox.create_future = loop.create_future
         self._client.enable_logger(self._logger)
         runner = self._runner = Runner(self._client, self._mailbox, weakly(self._on_drained))
@@ -121,6 +127,7 @@ class Connection:
         assert self._loop is not None
         connack = self._waits_for_connack = self._loop.create_future()
         try:
+            await self._wait_for(self._begin_authentication())
             try:
                 await self._wait_for(runner.connect())
             except (OSError, mqtt.WebsocketConnectionError) as error:
@@ -128,7 +135,7 @@ class Connection:
             sock = self._client.socket()
             for option in self._socket_options if sock is not None else ():
                 sock.setsockopt(*option)  # type: ignore[union-attr]
-            await self._wait_for(connack)
+            await self._wait_for(self._end_authentication(await self._wait_for(connack)))
         finally:
             self._waits_for_connack = None
             connack.cancel()
@@ -230,7 +237,7 @@ class Connection:
             if reason_code.is_failure:
                 connack.set_exception(MqttConnectError(reason_code))
             else:
-                connack.set_result(None)
+                connack.set_result(properties)
         if reason_code.is_failure:
             self._logger.warning("Connection refused: %s", reason_code)
             return
@@ -262,6 +269,9 @@ class Connection:
             self._forget_requests()
         else:
             self._end(error)
+
+    def _forget_requests(self) -> None:
+        """The connection is gone: tells those who wait for an answer on it."""
 
     async def _wait_for(self, awaitable: Awaitable[T], timeout: float | None = None) -> T:
         """The result, within so many seconds.
@@ -312,12 +322,14 @@ class Connection:
 
     if TYPE_CHECKING:
 
+        async def _begin_authentication(self) -> None: ...
+
+        async def _end_authentication(self, connack: Any) -> None: ...
+
         def _on_reply(self, message: Any) -> None: ...
 
         def _on_drained(self) -> None: ...
 
         def _wake_consumers(self) -> None: ...
-
-        def _forget_requests(self) -> None: ...
 
         def _resubscribe(self) -> None: ...

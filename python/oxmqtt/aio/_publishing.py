@@ -37,7 +37,6 @@ class Publishing(Connection):
 
     #: A warning is logged, once, when more calls than this wait for the broker.
     pending_calls_threshold: int
-    _outgoing_calls_sem: asyncio.Semaphore | None
     _is_warned = False
 
     async def publish(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import Any
 
 from .._native import Consumer, Message
@@ -47,6 +46,36 @@ class MessagesIterator(Consumer):
         return super().__len__() + (0 if queue is None else queue.qsize())
 
 
+class BatchesIterator(Consumer):
+    """The messages that arrive, for ``async for``, in lists of what is there.
+
+    The messages of a list are acknowledged when its consumer asks for the next one.
+    """
+
+    def __new__(cls, client: Receiving, most: int) -> BatchesIterator:
+        iterator = super().__new__(cls, client._mailbox)
+        iterator._client = client
+        iterator._most = most
+        return iterator
+
+    _client: Receiving
+    _most: int
+
+    def __aiter__(self) -> BatchesIterator:
+        return self
+
+    async def __anext__(self) -> list[Message]:
+        """The next messages, one at least.
+
+        :raises MqttError: there is no connection, and no message is left of it.
+        """
+        while True:
+            batch = self.take_batch(self._most)
+            if batch:
+                return batch
+            await self._client._wait_for_message()
+
+
 class Receiving(Connection):
     """``messages``, ``batches`` and ``ack``."""
 
@@ -63,23 +92,16 @@ class Receiving(Connection):
         """An iterator over the messages that arrive."""
         return MessagesIterator(self)
 
-    async def batches(self, max: int = 1000) -> AsyncIterator[list[Message]]:
-        """The messages that arrive, in lists of at least one and at most ``max``.
+    def batches(self, max: int = 1000) -> BatchesIterator:
+        """An iterator over the messages that arrive, in lists of at most ``max``.
 
-        The messages of a list are acknowledged when the next one is asked for.
+        They go past a ``queue_type``.
 
         :raises ValueError: ``max`` is less than 1.
-        :raises MqttError: there is no connection, and no message is left of it.
         """
         if max < 1:
             raise ValueError("max must be at least 1")
-        consumer = Consumer(self._mailbox)
-        while True:
-            batch = consumer.take_batch(max)
-            if batch:
-                yield batch
-            else:
-                await self._wait_for_message()
+        return BatchesIterator(self, max)
 
     async def ack(self, message: Message) -> None:
         """Acknowledges a message, for clients with ``manual_ack``: PUBACK for QoS 1, PUBCOMP for QoS 2

@@ -22,8 +22,6 @@ SubscribeTopic = Union[
 class Subscribing(Connection):
     """``subscribe`` and ``unsubscribe``."""
 
-    _outgoing_calls_sem: asyncio.Semaphore | None
-
     def _init_subscribing(self) -> None:
         self._client.on_subscribe = weakly(self._on_answer)
         self._client.on_unsubscribe = weakly(self._on_answer)
@@ -129,6 +127,7 @@ class Subscribing(Connection):
             answer.set_result(reason_codes)
 
     def _forget_requests(self) -> None:
+        super()._forget_requests()
         for answer in self._requests.values():
             if not answer.done():
                 answer.set_exception(_ConnectionLost())

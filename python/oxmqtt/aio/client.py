@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import client as mqtt
+from ._authenticating import Authenticating
 from ._connection import LOGGER
 from ._receiving import Receiving
 from ._requesting import Requesting
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from .._client.types import CleanStartOption, WebSocketHeaders
     from .._native import Message
     from ..properties import Properties
-    from .settings import ProxySettings, TLSParameters, Will
+    from .settings import Authentication, ProxySettings, TLSParameters, Will
 
 #: Arguments of ``socket.setsockopt()``.
 SocketOption = Any
 
 
-class Client(Receiving, Requesting):
+class Client(Receiving, Requesting, Authenticating):
     """A connection to an MQTT broker, for ``async with``; reusable, but not reentrant.
 
     :param hostname: name or address of the broker, or the path of a unix socket.
@@ -58,6 +59,7 @@ class Client(Receiving, Requesting):
     :param websocket_path: the path of the WebSocket handshake, with ``websocket_headers``.
     :param reconnect: make lost connections again, and subscribe again: True, or a :class:`Reconnect`.
         ``async for`` and unanswered calls then go on over connections.
+    :param authentication: MQTT 5.0: enhanced authentication, by AUTH packets.
     :param manual_ack: leave the acknowledging of QoS 1 and 2 messages to :meth:`ack`.
     :raises ValueError: an argument is not valid.
     """
@@ -93,6 +95,7 @@ class Client(Receiving, Requesting):
         socket_options: Iterable[SocketOption] | None = None,
         websocket_path: str | None = None,
         websocket_headers: WebSocketHeaders | None = None,
+        authentication: Authentication | None = None,
         reconnect: Reconnect | bool = False,
         manual_ack: bool = False,
     ) -> None:
@@ -137,14 +140,13 @@ class Client(Receiving, Requesting):
             client.ws_set_options(websocket_path, websocket_headers)
         if will is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain, will.properties)
-        self._outgoing_calls_sem = None
-        if max_concurrent_outgoing_calls is not None:
-            self._outgoing_calls_sem = asyncio.Semaphore(max_concurrent_outgoing_calls)
+        self._most_calls = max_concurrent_outgoing_calls
         most_waiting = max(0, max_queued_incoming_messages or 0)
         self._init_connection(most_waiting)
         self._init_subscribing()
         self._init_receiving(queue_type, most_waiting)
         self._init_requesting()
+        self._init_authenticating(authentication)
 
     @property
     def identifier(self) -> str:
