@@ -11,13 +11,15 @@ from support.process import Program
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 #: Pages whose Python blocks are whole programs.
-PAGES = ["threading.md", "migrating.md"]
+PAGES = ["../README.md", "asyncio.md", "threading.md", "migrating.md"]
 #: From 3.12 on Python warns of every fork() of a process with threads; the page tells what works.
 WITHOUT_ADVICE = """\
 import warnings
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 """
+CALLS = re.compile(r"(connect|connect_async|aio.*\bClient)\(")
+CALL = re.compile(r'\b(connect|connect_async|Client)\("localhost"')
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -35,8 +37,8 @@ def test_the_pages_have_programs() -> None:
 
 @pytest.mark.parametrize("source", [pytest.param(code, id=name) for name, code in programs()])
 def test_a_program(broker: Mosquitto, source: str) -> None:
-    assert 'connect("localhost")' in source or "connect(" not in source
-    source = source.replace('connect("localhost")', f'connect("{broker.host}", {broker.port})')
+    assert CALL.search(source) or not CALLS.search(source)
+    source = CALL.sub(rf'\1("{broker.host}", {broker.port}', source)
     with Program(WITHOUT_ADVICE + source, "oxmqtt.client") as program:
         assert program.exit_code(20) == 0, program.error_text()
         assert program.error_text() == ""
