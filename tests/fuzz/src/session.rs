@@ -89,7 +89,7 @@ impl<'a> Driver<'a> {
             14 if self.session.config().accepts_auth && self.input.flag() => {
                 let reason = ReasonCode(0x18 + self.input.byte() % 2);
                 let data = self.input.bytes(20);
-                self.session.authenticate(reason, Some(&data), self.now);
+                self.session.authenticate(reason, Some(data), self.now);
             }
             14 => {
                 let list = properties(self.version, PacketType::Disconnect, &mut self.input);
