@@ -174,6 +174,7 @@ class Connection:
 
     async def _disconnect(self) -> None:
         assert self._loop is not None
+        self._mailbox.send_acks()
         end = self._waits_for_end = self._loop.create_future()
         self._stop_reconnecting()
         try:
@@ -315,10 +316,12 @@ class Connection:
         if runner is None:
             return
         warnings.warn(f"unclosed client {self!r}", ResourceWarning, source=self, stacklevel=2)
-        loop = self._loop
+        loop, task = self._loop, self._task
         self._client._engine.abandon()
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(runner.stop)
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
 
     if TYPE_CHECKING:
 
