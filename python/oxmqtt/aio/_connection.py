@@ -245,8 +245,8 @@ class Connection:
         self._is_online = True
         if connack is None:
             self._logger.info("Connected again")
-            if not flags.session_present:
-                self._resubscribe()
+        if not flags.session_present:
+            self._renew_subscriptions(is_first=connack is not None)
         offline, self._offline = self._offline, []
         for waiter in offline:
             if not waiter.done():
@@ -335,4 +335,4 @@ class Connection:
 
         def _wake_consumers(self) -> None: ...
 
-        def _resubscribe(self) -> None: ...
+        def _renew_subscriptions(self, is_first: bool) -> None: ...

@@ -132,8 +132,12 @@ class Subscribing(Connection):
             if not answer.done():
                 answer.set_exception(_ConnectionLost())
 
-    def _resubscribe(self) -> None:
-        """The broker has a new session: asks it again for everything."""
+    def _renew_subscriptions(self, is_first: bool) -> None:
+        """The broker has a new session: asks it again for everything that was subscribed since the
+        client was entered.
+        """
+        if is_first:
+            self._subscriptions.clear()
         if not self._subscriptions:
             return
         rc, mid = self._client.subscribe(list(self._subscriptions.items()))
