@@ -76,6 +76,8 @@ class Connection:
         self._task: asyncio.Task[Any] | None = None
         self._is_entered = False
         self._is_online = False
+        #: Of the broker, where the client has none of its own; the next connection has it too.
+        self._assigned_identifier: str | None = None
         #: Why there is no connection any more.
         self._lost: BaseException | None = None
         #: Its result: the properties of CONNACK.
@@ -243,6 +245,9 @@ class Connection:
             self._logger.warning("Connection refused: %s", reason_code)
             return
         self._is_online = True
+        self._assigned_identifier = getattr(
+            properties, "AssignedClientIdentifier", self._assigned_identifier
+        )
         if connack is None:
             self._logger.info("Connected again")
         if not flags.session_present:
