@@ -285,10 +285,19 @@ class Connection:
         :raises MqttError: there was none.
         """
         seconds = self.timeout if timeout is None else timeout
+        # Not asyncio.wait_for(): before Python 3.12 a cancellation that comes with the result is lost.
+        result = asyncio.ensure_future(awaitable)
         try:
-            return await asyncio.wait_for(awaitable, None if seconds == math.inf else seconds)
-        except asyncio.TimeoutError:
-            raise MqttError("Operation timed out") from None
+            await asyncio.wait({result}, timeout=None if seconds == math.inf else seconds)
+        finally:
+            if not result.done():
+                result.cancel()
+                await asyncio.wait({result})
+            if not result.cancelled():
+                result.exception()  # heard, even where a cancellation goes first
+        if result.cancelled():
+            raise MqttError("Operation timed out")
+        return result.result()
 
     async def _wait_until_online(self) -> None:
         """Where connections are made again: waits for the next one."""
