@@ -82,7 +82,7 @@ def test_entering(run: Run, broker: Mosquitto, name: str, reconnect: bool) -> No
 def test_leaving(run: Run, broker: Mosquitto, name: str) -> None:
     async def program() -> None:
         client = aio.Client(broker.host, broker.port)
-        for steps in range(30):
+        for steps in range(1, 30):
             await client.__aenter__()
             await client.publish(name, "m")
             await cancel_after(client.__aexit__(None, None, None), steps)

@@ -13,12 +13,17 @@ import pytest
 from oxmqtt import aio
 from support.mosquitto import Mosquitto
 from support.process import Program
+from support.waiting import eventually
 
 from .conftest import Run
 
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def names() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
 
 
 async def will_of(broker: Mosquitto, topic: str, end: Any) -> bytes:
@@ -58,7 +63,7 @@ def test_a_loop_that_is_closed_before_the_client(broker: Mosquitto) -> None:
     with pytest.warns(ResourceWarning, match="unclosed client"):
         del client
         gc.collect()
-    assert descriptors() == before
+    eventually(lambda: descriptors() == before, "the descriptors are given back")
 
 
 def test_a_client_on_one_loop_after_the_other(broker: Mosquitto, name: str) -> None:
@@ -124,7 +129,8 @@ def test_nothing_is_left_behind(run: Run, broker: Mosquitto, name: str) -> None:
                 await once(aio.Client("127.0.0.1", 1))
         while (descriptors(), len(asyncio.all_tasks())) != before:
             await asyncio.sleep(0.01)
-        assert not any("-dial" in thread.name for thread in threading.enumerate())
+        while any(name.endswith("-dial") for name in names()):
+            await asyncio.sleep(0.01)
 
     run(program)
 
@@ -190,11 +196,8 @@ def test_a_loop_that_cannot_watch_descriptors(broker: Mosquitto, name: str) -> N
             loop.run_until_complete(asyncio.wait_for(both(), 30))
         finally:
             loop.close()
-    names = [thread.name for thread in threading.enumerate()]
-    for thread in threading.enumerate():
-        if thread.name == "oxmqtt-wakeups":
-            thread.join(5)
-    assert descriptors() <= before, names
+    eventually(lambda: "oxmqtt-wakeups" not in names(), "the thread ends")
+    eventually(lambda: descriptors() <= before, "the descriptors are given back")
 
 
 EXIT = """
@@ -202,6 +205,7 @@ EXIT = """
     from oxmqtt import aio
 
     async def main():
+        global client
         client = aio.Client(HOST, PORT, will=aio.Will(NAME, "will"), reconnect=RECONNECT)
         await client.__aenter__()
         await client.publish(NAME, "last words")
