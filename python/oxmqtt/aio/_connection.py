@@ -102,6 +102,7 @@ class Connection:
         loop = self._loop = asyncio.get_running_loop()
         if self._most_calls is not None:
             self._outgoing_calls_sem = asyncio.Semaphore(self._most_calls)
+        self._open_queue()
         self._mailbox.create_future = loop.create_future
         self._client.enable_logger(self._logger)
         runner = self._runner = Runner(self._client, self._mailbox, weakly(self._on_drained))
@@ -342,6 +343,8 @@ class Connection:
         async def _begin_authentication(self) -> None: ...
 
         async def _end_authentication(self, connack: Any) -> None: ...
+
+        def _open_queue(self) -> None: ...
 
         def _on_reply(self, message: Any) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Any
 
 from .._native import Consumer, Message
@@ -83,8 +84,12 @@ class Receiving(Connection):
         self._consumers: deque[asyncio.Future[None]] = deque()
         #: The program's own queue: messages are put into it as long as it takes them.
         self._queue: asyncio.Queue[Message] | None = None
-        if queue_type is not None:
-            self._queue = queue_type(maxsize=most_waiting)
+        self._make_queue = None if queue_type is None else partial(queue_type, maxsize=most_waiting)
+
+    def _open_queue(self) -> None:
+        """Not before there is an event loop: up to Python 3.9 a queue needs one."""
+        if self._queue is None and self._make_queue is not None:
+            self._queue = self._make_queue()
             self._filler = Consumer(self._mailbox)
 
     @property
