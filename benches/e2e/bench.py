@@ -17,12 +17,14 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from adapters import CLIENTS, FOLDERS
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-CACHE = ROOT / ".cache"
-VENV = CACHE / "bench-venv"
+VENV = FOLDERS / "bench-venv"
+AIOMQTT3 = FOLDERS / CLIENTS["aiomqtt3"].folder
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "bench-target")
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or FOLDERS / "bench-target")
 SOURCES = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "src", "python")
 
 
@@ -33,14 +35,19 @@ def call(*command: str | Path, cwd: Path = ROOT) -> None:
 
 
 def make_environment() -> None:
-    """The virtual environment, made again when the requirements change."""
-    requirements = HERE / "requirements.txt"
-    stamp = VENV / "requirements.txt"
-    if stamp.exists() and stamp.read_text() == requirements.read_text():
-        return
-    call(sys.executable, "-m", "venv", VENV)
-    call(PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements)
-    stamp.write_text(requirements.read_text())
+    """The virtual environment, and beside it what cannot share it; again when they change."""
+    for name, folder in (("requirements.txt", VENV), ("requirements-aiomqtt3.txt", AIOMQTT3)):
+        requirements = (HERE / name).read_text()
+        stamp = folder / name
+        if stamp.exists() and stamp.read_text() == requirements:
+            continue
+        if folder == VENV:
+            call(sys.executable, "-m", "venv", VENV)
+            where: tuple[str | Path, ...] = ()
+        else:
+            where = ("--upgrade", "--target", folder)
+        call(PYTHON, "-m", "pip", "install", "--quiet", *where, "-r", HERE / name)
+        stamp.write_text(requirements)
 
 
 def build_programs() -> None:
@@ -69,7 +76,7 @@ def find_wheel() -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(
         description="Builds, runs and reports.",
-        epilog="Any other option is run.py's: --only, --scenarios, --reps, --clients, --quick.",
+        epilog="Any other option is run.py's: --set, --only, --scenarios, --reps, --clients, --quick.",
     )
     parser.add_argument("--wheel", type=Path, help="the oxmqtt wheel to measure")
     parser.add_argument("--no-oxmqtt", action="store_true", help="only the other clients")

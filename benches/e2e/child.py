@@ -18,9 +18,14 @@ from typing import Any, Callable
 
 import adapters
 from adapters.base import Adapter, Hit
+from adapters.iterating import IteratorAdapter
 
 #: Seconds without a message after which a receiver gives up on the rest.
 QUIET = 3.0
+#: Growth of the resident set that ends the opening of clients.
+MOST_KIB = 2 << 20
+#: Seconds that a slow consumer needs for a message.
+PAUSE = 0.001
 
 
 def say(**what: Any) -> None:
@@ -156,17 +161,19 @@ async def unacked(client: Adapter, options: dict[str, Any]) -> None:
     say(at="held", accepted=accepted, grown_kib=memory()["rss_kib"] - before)
 
 
-async def many_clients(client: Adapter, options: dict[str, Any]) -> None:
-    name, wanted = options["client"], options["clients"]
+async def open_many(options: dict[str, Any], hit: Hit) -> list[Adapter]:
+    """As many clients as are wanted and possible, each with a topic of its own."""
     opened: list[Adapter] = []
     error = ""
     before, start = memory()["rss_kib"], time.perf_counter()
     try:
-        for i in range(wanted):
-            one = adapters.load(name, options["protocol"])
+        for i in range(options["clients"]):
+            one = adapters.load(options["client"], options["protocol"])
             await one.open(options["port"], client_id=f"bench-{i}")
-            await one.subscribe(["bench/x"], 0, lambda topic, payload: None)
+            await one.subscribe([f"bench/{i}/t"], 0, hit)
             opened.append(one)
+            if memory()["rss_kib"] - before > MOST_KIB:
+                raise MemoryError(f"more than {MOST_KIB >> 20} GiB")
     except Exception as failure:  # where a client stops is the result
         error = repr(failure)[:200]
     seconds = time.perf_counter() - start
@@ -176,6 +183,49 @@ async def many_clients(client: Adapter, options: dict[str, Any]) -> None:
         at="opened", clients=len(opened), kib_each=grown, threads=now["threads"],
         secs=seconds, error=error,
     )  # fmt: skip
+    return opened
+
+
+async def many_clients(client: Adapter, options: dict[str, Any]) -> None:
+    await open_many(options, lambda topic, payload: None)
+
+
+async def clients_on_a_loop(client: Adapter, options: dict[str, Any]) -> None:
+    """Many clients, then a message to each."""
+    everything = client.event()
+    last = 0
+    count = 0
+
+    def hit(topic: str, payload: bytes) -> None:
+        nonlocal count, last
+        count += 1
+        last = time.time_ns()
+        if count == len(opened):
+            everything.set()
+
+    opened = await open_many(options, hit)
+    seen = -1
+    while not await client.wait(everything, QUIET) and count > seen:
+        seen = count
+    say(at="reached", got=count, t1=last)
+
+
+async def slow(client: Adapter, options: dict[str, Any]) -> None:
+    """A consumer that is slower than the flood, and at last takes what is left."""
+    assert isinstance(client, IteratorAdapter)
+    hit, progress = counter(options["n"], lambda: None)
+    await client.open(options["port"])
+    before = memory()["rss_kib"]
+    await client.ask(["bench/#"], options["qos"])
+    await client.sip(hit, PAUSE, options["seconds"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    say(at="sipped", got=progress()[0], grown_kib=peak - before)
+    client.start_reading(hit)
+    seen = -1
+    while (count := progress()[0]) < options["n"] and count > seen:
+        seen = count
+        await client.sleep(QUIET)
+    say(at="received", got=progress()[0])
 
 
 SCENARIOS = {
@@ -186,6 +236,8 @@ SCENARIOS = {
     "echo": echo,
     "unacked": unacked,
     "clients": many_clients,
+    "loop": clients_on_a_loop,
+    "slow": slow,
 }
 
 

@@ -16,6 +16,8 @@ from scenarios import Scenario
 #: Unacknowledged messages on their way: of a publisher, and towards a receiver.
 PUBLISH_WINDOW = 100
 RECEIVE_WINDOW = 500
+#: Towards a slow consumer, which would never see a flood otherwise.
+FLOOD_WINDOW = 60_000
 START = 30.0
 LONG = 150.0
 
@@ -28,6 +30,7 @@ class Setting:
     echo_seconds: float = 1.5
     clients: int = 1000
     imports: int = 5
+    slow_seconds: float = 20.0
 
 
 def run_once(client: Client, scenario: Scenario, n: int, setting: Setting) -> Message:
@@ -43,13 +46,13 @@ def start(
 ) -> LineProcess:
     options = {
         "port": port,
-        "protocol": scenario.protocol,
+        "protocol": client.protocol or scenario.protocol,
         "qos": scenario.qos,
         "size": scenario.size,
         "transport": scenario.transport,
         **options,
     }
-    return processes.enter_context(ClientProcess(client.name, scenario.drive, options))
+    return processes.enter_context(ClientProcess(client, scenario.drive, options))
 
 
 def through(broker: Mosquitto, scenario: Scenario) -> Message:
@@ -161,6 +164,41 @@ def drive_clients(
     return {key: done[key] for key in ("clients", "kib_each", "threads", "secs", "error")}
 
 
+def drive_loop(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    assert setting.broker
+    port = setting.broker.ports["tcp"]
+    process = start(client, scenario, port, processes, clients=setting.clients)
+    done = process.hear_about("opened", LONG + setting.clients / 20)
+    connected = done["clients"]
+    if not connected:
+        raise RunFailed(done["error"])
+    flood = {"count": connected, "topics": connected, "size": scenario.size}
+    peer = processes.enter_context(Peer("load", broker=f"127.0.0.1:{port}", **flood))
+    reached = process.hear_about("reached", LONG)
+    peer.nudge()
+    first = peer.hear(START)["first_ns"]
+    result = {key: done[key] for key in ("clients", "kib_each", "threads", "secs", "error")}
+    return {**result, "reached": reached["got"], "all_ms": (reached["t1"] - first) / 1e6}
+
+
+def drive_slow(
+    client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
+) -> Message:
+    flood = {"count": n, "size": scenario.size, "qos": scenario.qos, "window": FLOOD_WINDOW}
+    peer = processes.enter_context(Peer("source", **flood))
+    seconds = setting.slow_seconds
+    process = start(client, scenario, peer.port, processes, n=n, seconds=seconds)
+    sipped = process.hear_about("sipped", LONG)
+    done = process.hear_about("received", LONG)
+    return {
+        "sipped": sipped["got"],
+        "peak_mb": sipped["grown_kib"] / 1024,
+        "lost": n - done["got"],
+    }
+
+
 def drive_import(
     client: Client, scenario: Scenario, n: int, setting: Setting, processes: ExitStack
 ) -> Message:
@@ -172,7 +210,9 @@ def drive_import(
     command = [sys.executable, "-c", code]
     seconds = []
     for _ in range(setting.imports):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, env=client.environment(), capture_output=True, text=True, timeout=60
+        )
         if done.returncode:
             raise RunFailed(done.stderr.strip()[-200:])
         seconds.append(float(done.stdout))
@@ -187,5 +227,7 @@ DRIVES = {
     "echo": drive_echo,
     "unacked": drive_unacked,
     "clients": drive_clients,
+    "loop": drive_loop,
+    "slow": drive_slow,
     "import": drive_import,
 }

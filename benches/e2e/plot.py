@@ -1,4 +1,4 @@
-"""The picture for the README: throughput of every client as a multiple of paho-mqtt's."""
+"""The pictures: throughput of every client as a multiple of the reference's."""
 
 from __future__ import annotations
 
@@ -24,8 +24,15 @@ STYLES = {
     "aiomqtt": ("#b08968", "v"),
     "awscrt": ("#7b5ea7", "^"),
     "rumqttc": ("#4a4a4a", "o"),
+    "oxmqtt.aio-batches": ("#d1495b", "P"),
+    "zmqtt": ("#7b5ea7", "^"),
+    "aiomqtt3": ("#4a4a4a", "o"),
 }
-LABELS = {"rumqttc": "rumqttc (Rust, no Python)"}
+LABELS = {
+    "rumqttc": "rumqttc (Rust, no Python)",
+    "aiomqtt3": "aiomqtt 3",
+    "oxmqtt.aio-batches": "oxmqtt.aio, batches",
+}
 
 
 def draw(results: Results, scenarios: list[Scenario], path: Path) -> None:
@@ -44,7 +51,7 @@ def draw(results: Results, scenarios: list[Scenario], path: Path) -> None:
     places = range(len(scenarios))
     draw_ours(axes, results, scenarios)
     for client in results.clients():
-        if client not in STYLES:
+        if client in (results.set.reference, results.set.ours):
             continue
         colour, marker = STYLES[client]
         points = [(results.ratio(s.name, client, "rate"), y) for s, y in zip(scenarios, places)]
@@ -63,7 +70,7 @@ def draw(results: Results, scenarios: list[Scenario], path: Path) -> None:
             )
     axes.axvline(1, color=INK, linewidth=1, zorder=2)
     axes.annotate(
-        "paho-mqtt",
+        results.set.reference_name,
         (1, 1),
         xycoords=("data", "axes fraction"),
         xytext=(0, 4),
@@ -76,14 +83,15 @@ def draw(results: Results, scenarios: list[Scenario], path: Path) -> None:
 
 
 def draw_ours(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
-    """Bars from paho's line for oxmqtt, their numbers in a column where no marker can cover them."""
-    label: str | None = "oxmqtt"
+    """Bars from the reference's line for ours, their numbers in a column where no marker can cover them."""
+    ours = results.set.ours
+    legend: str | None = ours
     for y, scenario in enumerate(scenarios):
-        ratio = results.ratio(scenario.name, "oxmqtt", "rate")
+        ratio = results.ratio(scenario.name, ours, "rate")
         if not ratio:
             continue
-        axes.barh(y, ratio - 1, left=1, height=0.56, color=OURS, alpha=0.85, label=label, zorder=3)
-        label = None
+        axes.barh(y, ratio - 1, left=1, height=0.56, color=OURS, alpha=0.85, label=legend, zorder=3)
+        legend = None
         axes.annotate(
             f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x",
             (1.01, y),
@@ -102,7 +110,8 @@ def finish(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, place: f"{x:g}x"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("messages per second, as a multiple of paho-mqtt (log scale)")
+    reference = results.set.reference_name
+    axes.set_xlabel(f"messages per second, as a multiple of {reference} (log scale)")
     axes.grid(axis="x", which="major", color=FAINT, linewidth=0.7, zorder=0)
     axes.grid(axis="x", which="minor", color=FAINT, linewidth=0.3, zorder=0)
     axes.set_axisbelow(True)
@@ -110,9 +119,7 @@ def finish(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     about = results.about
-    axes.set_title(
-        "Throughput, 64-byte messages", loc="left", fontsize=13, fontweight="bold", pad=34
-    )
+    axes.set_title(results.set.plot_title, loc="left", fontsize=13, fontweight="bold", pad=34)
     axes.text(
         0,
         1,
@@ -123,7 +130,9 @@ def finish(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
         va="bottom",
     ).set_position((0, 1.035))
     handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] != "oxmqtt")  # bars come last
+    order = sorted(
+        range(len(labels)), key=lambda i: labels[i] != results.set.ours
+    )  # bars come last
     axes.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],

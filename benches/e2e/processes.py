@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from adapters import Client
+
 HERE = Path(__file__).resolve().parent
 #: Where `bench.py` puts the Rust programs.
 PROGRAMS = Path(
@@ -42,9 +44,10 @@ def program(name: str) -> str:
 class LineProcess:
     """A process that prints a JSON object per line."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -139,12 +142,13 @@ class Peer(LineProcess):
 
 
 class ClientProcess(LineProcess):
-    def __init__(self, name: str, scenario: str, options: dict[str, Any]) -> None:
-        if name == "rumqttc":
-            command = [program("bench-rumqttc"), scenario]
+    def __init__(self, client: Client, scenario: str, options: dict[str, Any]) -> None:
+        if client.module:
+            command = [sys.executable, str(HERE / "child.py"), client.name, scenario]
         else:
-            command = [sys.executable, str(HERE / "child.py"), name, scenario]
-        super().__init__(command + [f"{key}={value}" for key, value in options.items()])
+            command = [program("bench-rumqttc"), scenario]
+        words = [f"{key}={value}" for key, value in options.items()]
+        super().__init__(command + words, client.environment())
 
 
 class Mosquitto:

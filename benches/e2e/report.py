@@ -1,7 +1,8 @@
 """Makes the published page and plot from the JSON lines of `run.py`:
-`report.py RESULTS.jsonl… [--to docs/benchmarks]` writes `results.md` and `throughput.png`.
+`report.py RESULTS.jsonl… [--to docs/benchmarks]` writes `results.md` and `throughput.png`, or those
+of the event loops.
 
-A ratio is the median, over the repetitions, of a client's number over paho's in the same
+A ratio is the median, over the repetitions, of a client's number over the reference's in the same
 repetition. "-" stands for what a client cannot do or failed to do.
 """
 
@@ -15,10 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from adapters import CLIENTS
-from scenarios import ALL, Row, Scenario
+from scenarios import Row, Scenario
+from sets import SETS
 
-REFERENCE = "paho"
 LOST = 0.999  # a receiver that got less than this share has no rate to show
 
 
@@ -37,14 +37,15 @@ class Results:
                     key = run["scenario"], run["client"]
                     self.runs[key][number, run["rep"]] = run
 
+        self.set = SETS[self.about.get("set", "paho")]
+
     def add_about(self, about: dict[str, Any]) -> None:
         versions = {**self.about.get("versions", {}), **about.get("versions", {})}
         self.about = {**about, "versions": versions}
 
     def clients(self) -> list[str]:
         ran = {client for _, client in self.runs}
-        others = [name for name in CLIENTS if name in ran and name not in (REFERENCE, "oxmqtt")]
-        return [name for name in (REFERENCE, "oxmqtt") if name in ran] + others
+        return [name for name in self.set.clients if name in ran]
 
     def values(self, scenario: str, client: str, key: str) -> dict[tuple[int, int], float]:
         runs = self.runs.get((scenario, client), {})
@@ -58,13 +59,14 @@ class Results:
         values = self.values(scenario, client, key)
         return statistics.median(values.values()) if values else None
 
-    def ratios(self, scenario: str, client: str, key: str) -> list[float]:
-        reference = self.values(scenario, REFERENCE, key)
+    def ratios(self, scenario: str, client: str, key: str, reference: str = "") -> list[float]:
+        """Over the set's reference, or another client."""
+        others = self.values(scenario, reference or self.set.reference, key)
         values = self.values(scenario, client, key)
-        return sorted(values[rep] / reference[rep] for rep in values if reference.get(rep))
+        return sorted(values[rep] / others[rep] for rep in values if others.get(rep))
 
-    def ratio(self, scenario: str, client: str, key: str) -> float | None:
-        ratios = self.ratios(scenario, client, key)
+    def ratio(self, scenario: str, client: str, key: str, reference: str = "") -> float | None:
+        ratios = self.ratios(scenario, client, key, reference)
         return statistics.median(ratios) if ratios else None
 
 
@@ -103,7 +105,7 @@ def main_table(results: Results) -> list[str]:
         cells = []
         for client in clients:
             value = results.median(scenario.name, client, row.key)
-            if row.absolute or client == REFERENCE:
+            if row.absolute or client == results.set.reference:
                 cells.append(amount(value, row.unit))
             else:
                 cells.append(times(results.ratio(scenario.name, client, row.key)))
@@ -126,9 +128,32 @@ def absolute_table(results: Results) -> list[str]:
     return lines
 
 
+def best_table(results: Results) -> list[str]:
+    """Ours beside whichever of the others has the best median."""
+    ours = results.set.ours
+    theirs = [name for name in results.clients() if not name.startswith(ours)]
+    lines = [f"| | {ours} | the best other | of it |", "|---|---:|---|---:|"]
+    for scenario, row in rows(results):
+        mine = results.median(scenario.name, ours, row.key)
+        medians = {name: results.median(scenario.name, name, row.key) for name in theirs}
+        known = {name: value for name, value in medians.items() if value is not None}
+        if row.absolute or mine is None or not known:
+            continue
+        best = (max if row.higher_is_better else min)(known, key=lambda name: known[name])
+        ratio = results.ratio(scenario.name, ours, row.key, best)
+        cells = amount(mine, row.unit), f"{best}, {amount(known[best], row.unit)}", times(ratio)
+        lines.append(f"| {title(row, results)} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def rows(results: Results) -> list[tuple[Scenario, Row]]:
     ran = {scenario for scenario, _ in results.runs}
-    return [(scenario, row) for scenario in ALL if scenario.name in ran for row in scenario.rows]
+    return [
+        (scenario, row)
+        for scenario in results.set.scenarios
+        if scenario.name in ran
+        for row in scenario.rows
+    ]
 
 
 def title(row: Row, results: Results) -> str:
@@ -151,28 +176,34 @@ def remarks(results: Results) -> list[str]:
 
 
 def page(results: Results) -> str:
-    about = results.about
+    about, kind = results.about, results.set
+    reference = kind.reference_name
+    again = "make bench" if kind.name == "paho" else f'make bench ARGS="--set {kind.name}"'
     repetitions = "one repetition" if about["reps"] == 1 else f"{about['reps']} repetitions"
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    beside_best = []
+    if kind.beside_best:
+        beside_best = ["## Beside the best of the others", "", *best_table(results), ""]
     parts = [
-        "# Benchmark results",
+        f"# {kind.title}",
         "",
-        "Written by `benches/e2e/report.py`; do not edit. `make bench` makes it anew.",
+        f"Written by `benches/e2e/report.py`; do not edit. `{again}` makes it anew.",
         "",
         f"{about['cores']} cores, {about['cpu']}; {about['system']}; {about['python']}; "
         f"mosquitto {about['mosquitto'] or '(none)'}; {about['date']}.",
-        f"{versions}; rumqttc 0.25.1 is a Rust program, without Python.",
+        f"{versions}. {kind.note}",
         "",
         "Messages have 64 bytes. Every run is a process of its own; the clients take turns, and the"
         f" numbers are medians of {repetitions}. Differences below 15 % mean nothing."
         ' "-": not supported, or failed.',
         "",
-        "![Throughput compared with paho-mqtt](throughput.png)",
+        f"![Throughput compared with {reference}]({kind.plot})",
         "",
-        "## paho-mqtt, and the others as a multiple of it",
+        f"## {reference}, and the others as a multiple of it",
         "",
         *main_table(results),
         "",
+        *beside_best,
         "## Absolute numbers: median (lowest…highest)",
         "",
         *absolute_table(results),
@@ -191,12 +222,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = Results(options.results)
     options.to.mkdir(parents=True, exist_ok=True)
-    (options.to / "results.md").write_text(page(results))
-    plotted = [s for s in ALL if s.plot and results.median(s.name, REFERENCE, "rate")]
+    kind = results.set
+    (options.to / kind.page).write_text(page(results))
+    plotted = [
+        s for s in kind.scenarios if s.plot and results.median(s.name, kind.reference, "rate")
+    ]
     if plotted:
         from plot import draw  # matplotlib is slow to import
 
-        draw(results, plotted, options.to / "throughput.png")
+        draw(results, plotted, options.to / kind.plot)
     print(f"wrote {options.to}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Runs the benchmark: `run.py [--only a,b] [--scenarios x,y] [--reps 5] [--quick] [--out FILE]`.
+"""Runs the benchmark: `run.py [--set asyncio] [--only a,b] [--scenarios x,y] [--reps 5] [--quick] [--out FILE]`.
 
 Per scenario it first finds out how many messages keep each client busy for a little more than a
 second, then runs the clients in turn, in another order each repetition, every run in processes of
@@ -8,7 +8,6 @@ its own. Each run appends one JSON line to the output; `report.py` makes the tab
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import platform
@@ -25,7 +24,8 @@ from typing import Any, TextIO
 from adapters import CLIENTS, Client
 from drive import Setting, run_once
 from processes import HERE, Message, Mosquitto, RunFailed, program
-from scenarios import BY_NAME, Scenario
+from scenarios import Scenario
+from sets import SETS
 
 #: A run should last this long at least.
 WANTED_SECONDS = 1.0
@@ -99,12 +99,12 @@ class Bench:
         )
         if result.get("got", 1) < 1:
             numbers += f", LOST {1 - result['got']:.1%}"
-        print(f"  {client.name:8} {rep + 1}/{self.reps}  {numbers}", flush=True)
+        print(f"  {client.name:18} {rep + 1}/{self.reps}  {numbers}", flush=True)
 
 
 SHOWN = (
     "rate", "secs", "cpu_per_million", "duplicates", "p50_us", "p99_us", "busy",
-    "accepted", "grown_mb", "clients", "kib_each", "threads", "ms", "error",
+    "accepted", "grown_mb", "clients", "kib_each", "reached", "all_ms", "sipped", "peak_mb", "lost", "threads", "ms", "error",
 )  # fmt: skip
 
 
@@ -122,10 +122,7 @@ def rounded(n: float) -> int:
 
 def describe(clients: list[Client], options: argparse.Namespace) -> Message:
     """What a reader must know about the machine and the programs. No names of hosts or paths."""
-    versions = {}
-    for client in clients:
-        if client.module:
-            versions[client.name] = importlib.metadata.version(client.distribution)
+    versions = {client.name: client.version() for client in clients if client.module}
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "cpu": cpu_name(),
@@ -134,6 +131,7 @@ def describe(clients: list[Client], options: argparse.Namespace) -> Message:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "mosquitto": Mosquitto.version(),
         "versions": versions,
+        "set": options.set.name,
         "clients": options.clients,
         "reps": options.reps,
         "quick": options.quick,
@@ -165,7 +163,7 @@ def installed(client: Client) -> bool:
     if not client.module:
         return os.access(program("bench-rumqttc"), os.X_OK)
     command = [sys.executable, str(HERE / "release_build.py"), client.module]
-    check = subprocess.run(command, capture_output=True, text=True)
+    check = subprocess.run(command, env=client.environment(), capture_output=True, text=True)
     if check.returncode == 3:
         sys.exit(check.stderr.strip())
     if check.returncode:
@@ -175,13 +173,16 @@ def installed(client: Client) -> bool:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--set", choices=SETS, default="paho", help="what is compared")
     parser.add_argument("--only", metavar="A,B", help=f"clients: {', '.join(CLIENTS)}")
-    parser.add_argument("--scenarios", metavar="X,Y", help=", ".join(BY_NAME))
+    parser.add_argument("--scenarios", metavar="X,Y", help="as scenarios.py names them")
     parser.add_argument("--reps", type=int, default=5)
-    parser.add_argument("--clients", type=int, default=1000, help="for the scenario clients")
+    parser.add_argument("--clients", type=int, help="for the scenarios of many clients")
     parser.add_argument("--quick", action="store_true", help="one short repetition: a smoke test")
     parser.add_argument("--out", type=Path, help="JSON lines, default results/<time>.jsonl")
     options = parser.parse_args(arguments)
+    options.set = SETS[options.set]
+    options.clients = options.clients or options.set.many
     if options.quick:
         options.reps, options.clients = 1, min(options.clients, 100)
     if options.out is None:
@@ -192,8 +193,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    scenarios = choose(options.scenarios, BY_NAME, "scenario")
-    clients = [client for client in choose(options.only, CLIENTS, "client") if installed(client)]
+    scenarios = choose(options.scenarios, options.set.by_name(), "scenario")
+    known = {name: CLIENTS[name] for name in options.set.clients}
+    clients = [client for client in choose(options.only, known, "client") if installed(client)]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     # Thousands of clients and the peer's ends of their connections need descriptors.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -207,7 +209,9 @@ def main(arguments: list[str] | None = None) -> int:
             broker = stack.enter_context(Mosquitto()) if Mosquitto.version() else None
         setting = Setting(broker, clients=options.clients)
         if options.quick:
-            setting = Setting(broker, echo_seconds=0.3, clients=options.clients, imports=1)
+            setting = Setting(
+                broker, echo_seconds=0.3, clients=options.clients, imports=1, slow_seconds=2.0
+            )
         out = stack.enter_context(options.out.open("w"))
         out.write(json.dumps({"about": describe(clients, options)}) + "\n")
         Bench(setting, options.reps, options.quick, out).run(scenarios, clients)

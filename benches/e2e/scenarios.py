@@ -1,7 +1,7 @@
 """What is measured: one entry per run, and the rows that the report makes of it.
 
-The rows follow the project's performance budget. A number is compared with paho-mqtt's in the same
-repetition, so drift of the machine cancels.
+A number is compared with the reference's (`sets.py`) in the same repetition, so drift of the machine
+cancels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Row:
     title: str
     unit: str
     higher_is_better: bool = True
-    absolute: bool = False  # ratios to paho would say nothing here
+    absolute: bool = False  # ratios would say nothing here
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,20 @@ def receive(name: str, title: str, cpu: bool = False, **options: Any) -> Scenari
     return Scenario(name, "receive", throughput(title, cpu), plot=title, **options)
 
 
-ALL = (
+def echo(name: str, title: str, **options: Any) -> Scenario:
+    row = Row("p50_us", title, "µs", False)
+    return Scenario(name, "echo", (row,), through_broker=True, **options)
+
+
+def slow(name: str, title: str, **options: Any) -> Scenario:
+    rows = (
+        Row("peak_mb", f"{title}: memory after 20 s", "MB", False, absolute=True),
+        Row("lost", "… lost", "", False, absolute=True),
+    )
+    return Scenario(name, "slow", rows, n=1_000_000, **options)
+
+
+BESIDE_PAHO = (
     publish("pub_q0", "publish QoS 0", cpu=True),
     publish("pub_q1", "publish QoS 1", qos=1),
     publish("pub_q2", "publish QoS 2", qos=2),
@@ -124,19 +137,8 @@ ALL = (
         through_broker=True,
         transport="websockets",
     ),
-    Scenario(
-        "echo_q0",
-        "echo",
-        (Row("p50_us", "mosquitto: echo QoS 0, median", "µs", False),),
-        through_broker=True,
-    ),
-    Scenario(
-        "echo_q1",
-        "echo",
-        (Row("p50_us", "mosquitto: echo QoS 1, median", "µs", False),),
-        through_broker=True,
-        qos=1,
-    ),
+    echo("echo_q0", "mosquitto: echo QoS 0, median"),
+    echo("echo_q1", "mosquitto: echo QoS 1, median", qos=1),
     Scenario(
         "busy_20k",
         "busy",
@@ -183,4 +185,28 @@ ALL = (
     Scenario("import", "import", (Row("ms", "import", "ms", False),)),
 )
 
-BY_NAME = {scenario.name: scenario for scenario in ALL}
+ON_A_LOOP = (
+    publish("pub_q0", "publish QoS 0", cpu=True),
+    publish("pub_q1", "publish QoS 1", cpu=True, qos=1),
+    receive("recv_q0", "receive QoS 0", cpu=True),
+    receive("recv_q1", "receive QoS 1", cpu=True, qos=1),
+    publish("broker_pub_q0", "mosquitto: publish QoS 0", cpu=True, through_broker=True),
+    publish("broker_pub_q1", "mosquitto: publish QoS 1", cpu=True, through_broker=True, qos=1),
+    receive("broker_recv_q0", "mosquitto: receive QoS 0", cpu=True, through_broker=True),
+    receive("broker_recv_q1", "mosquitto: receive QoS 1", cpu=True, through_broker=True, qos=1),
+    echo("echo_q0", "mosquitto: echo QoS 0, median"),
+    echo("echo_q1", "mosquitto: echo QoS 1, median", qos=1),
+    Scenario(
+        "loop",
+        "loop",
+        (
+            Row("clients", "clients on one loop: connected of {clients}", "", absolute=True),
+            Row("kib_each", "… memory of each", "KiB", False, absolute=True),
+            Row("reached", "… a message to each: arrived", "", absolute=True),
+            Row("all_ms", "… within", "ms", False, absolute=True),
+        ),
+        through_broker=True,
+    ),
+    slow("slow_q0", "a million QoS 0, 1 ms for each"),
+    slow("slow_q1", "a million QoS 1, 1 ms for each", qos=1),
+)

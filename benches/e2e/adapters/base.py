@@ -150,20 +150,6 @@ class AsyncAdapter(Adapter):
         """One message as the library's own publish() does it, waiting or not."""
         raise NotImplementedError
 
-    async def publish_windowed(
-        self, topic: str, payload: bytes, qos: int, n: int, window: int
-    ) -> None:
-        """The idiom where publish() awaits the acknowledgement: as many tasks as the window."""
-        left = n
-
-        async def work() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                await self.publish(topic, payload, qos)
-
-        await asyncio.gather(*(work() for _ in range(min(window, n))))
-
     async def publish_from_threads(
         self, topic: str, payload: bytes, qos: int, n: int, threads: int
     ) -> None:
