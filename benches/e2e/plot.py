@@ -128,7 +128,7 @@ def finish(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
         fontsize=8.5,
         color="#66707a",
         va="bottom",
-    ).set_position((0, 1.035))
+    ).set_position((0, 1.02 + 0.25 / len(scenarios)))
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(
         range(len(labels)), key=lambda i: labels[i] != results.set.ours
@@ -137,7 +137,7 @@ def finish(axes: Axes, results: Results, scenarios: list[Scenario]) -> None:
         [handles[i] for i in order],
         [labels[i] for i in order],
         loc="upper center",
-        bbox_to_anchor=(0.4, -0.09),
+        bbox_to_anchor=(0.4, -0.05 - 0.9 / len(scenarios)),
         ncol=6,
         frameon=False,
         fontsize=9,

@@ -27,6 +27,7 @@ class Results:
 
     def __init__(self, paths: list[Path]) -> None:
         self.about: dict[str, Any] = {}
+        self.repetitions: set[int] = set()
         self.runs: dict[tuple[str, str], dict[tuple[int, int], dict[str, Any]]] = defaultdict(dict)
         for number, path in enumerate(paths):
             for line in path.read_text().splitlines():
@@ -41,6 +42,7 @@ class Results:
 
     def add_about(self, about: dict[str, Any]) -> None:
         versions = {**self.about.get("versions", {}), **about.get("versions", {})}
+        self.repetitions.add(about.get("reps", 1))
         self.about = {**about, "versions": versions}
 
     def clients(self) -> list[str]:
@@ -179,8 +181,13 @@ def page(results: Results) -> str:
     about, kind = results.about, results.set
     reference = kind.reference_name
     again = "make bench" if kind.name == "paho" else f'make bench ARGS="--set {kind.name}"'
-    repetitions = "one repetition" if about["reps"] == 1 else f"{about['reps']} repetitions"
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    fewest, most = min(results.repetitions), max(results.repetitions)
+    repetitions = f"{most} repetitions" if fewest == most else f"{fewest} to {most} repetitions"
+    versions = ", ".join(
+        f"{name} {version}"
+        for name, version in about["versions"].items()
+        if not name.endswith("-batches")  # the same package once more
+    )
     beside_best = []
     if kind.beside_best:
         beside_best = ["## Beside the best of the others", "", *best_table(results), ""]

@@ -64,7 +64,8 @@ SETS = {
             note="Every client runs on the event loop of asyncio, in the way that its documentation"
             " shows first: oxmqtt.aio, zmqtt and aiomqtt with `async for` and an awaited call for each"
             " message, in 100 tasks at QoS 1; gmqtt and mqttium with a callback. oxmqtt.aio-batches is"
-            " `publish_many()` and `batches()`. aiomqtt3 speaks MQTT 5, the others MQTT 3.1.1.",
+            " `publish_many()` and `batches()`. aiomqtt3 speaks MQTT 5, the others MQTT 3.1.1;"
+            " it discards QoS 0 messages that come while nobody waits for one.",
             beside_best=True,
         ),
     )
