@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support import paho_sdist
+from support import sdist
 
-from . import paho_suite
+from . import paho_suite, suite_report
 
 RUN = pytest.StashKey[paho_suite.Run]()
 
@@ -16,13 +16,17 @@ def is_suite(item: pytest.Item) -> bool:
     return "paho_suite_run" in getattr(item, "fixturenames", ())
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[suite_report.LINES] = []
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=is_suite)
     if items and is_suite(items[-1]) and not config.option.collectonly:
         try:
-            config.stash[RUN] = paho_suite.Run(paho_sdist.folder())
-        except paho_sdist.NotAvailable as error:
+            config.stash[RUN] = paho_suite.Run(sdist.PAHO.folder())
+        except sdist.NotAvailable as error:
             items[-1].add_marker(pytest.mark.skip(reason=f"no sdist of paho-mqtt: {error}"))
 
 
@@ -32,8 +36,7 @@ def paho_suite_run(request: pytest.FixtureRequest) -> Iterator[paho_suite.Run]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    line = terminalreporter.config.stash.get(paho_suite.LINE, None)
-    if line:
+    for line in terminalreporter.config.stash.get(suite_report.LINES, []):
         terminalreporter.write_line(line)
 
 

@@ -9,20 +9,13 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from support import paho_sdist
+from support import sdist
 from support.mosquitto import Mosquitto
 from support.process import Process
+from support.renamed_host import resolving
 from support.scratch import ScratchEnvironment
 
-RESOLVE = """
-import socket
-real = socket.getaddrinfo
-def getaddrinfo(host, port, *rest, **more):
-    if host == "mqtt.eclipseprojects.io":
-        host, port = "127.0.0.1", {port}
-    return real(host, port, *rest, **more)
-socket.getaddrinfo = getaddrinfo
-"""
+HOST = "mqtt.eclipseprojects.io"
 
 #: Programs that go on until they are stopped, by a line that shows they work.
 LASTING = {
@@ -63,15 +56,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> ScratchEnvironment:
-    resolve = RESOLVE.format(port=broker.port)
+    resolve = resolving(HOST, {1883: broker.port})
     return ScratchEnvironment(tmp_path_factory.mktemp("scratch"), {"trio": True}, resolve)
 
 
 @pytest.mark.timeout(120)
 def test_examples(environment: ScratchEnvironment, broker: Mosquitto) -> None:
     try:
-        examples = paho_sdist.folder() / "examples"
-    except paho_sdist.NotAvailable as error:
+        examples = sdist.PAHO.folder() / "examples"
+    except sdist.NotAvailable as error:
         pytest.skip(f"no sdist of paho-mqtt: {error}")
 
     def start(line: str) -> Process:
