@@ -122,7 +122,10 @@ class Connection:
 
     async def _connect(self, runner: Runner) -> None:
         """The first connection."""
-        await self._load_tls()
+        try:
+            await self._load_tls()
+        except OSError as error:
+            raise MqttError(str(error)) from error
         host, *options = self._target
         if self._client._v5:
             self._client._mqttv5_first_connect = True
@@ -145,10 +148,11 @@ class Connection:
 
     async def _load_tls(self) -> None:
         """Certificates are files: reading them may block."""
-        parameters, self._tls_params = self._tls_params, None
+        parameters = self._tls_params
         if parameters is not None:
             options = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
             await in_thread(lambda: self._client.tls_set(**options), "oxmqtt-tls")
+            self._tls_params = None  # not before: a client that wants TLS never connects without
         insecure, self._tls_insecure = self._tls_insecure, None
         if insecure is not None:
             self._client.tls_insecure_set(insecure)
