@@ -25,6 +25,15 @@ IGNORED = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionW
 Module = Callable[[str], ModuleType]
 
 
+async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+
+
+async def received(client: Any, count: int) -> list[Any]:
+    """The next messages."""
+    return [await client.messages.__anext__() for _ in range(count)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "better_than_aiomqtt(reason): aiomqtt 2.5 is known to fail this"

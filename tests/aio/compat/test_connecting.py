@@ -6,7 +6,6 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +16,7 @@ from support.peer import PeerConnection, ScriptedPeer
 from support.unreachable import blackhole
 from support.waiting import Mailbox
 
-from .conftest import Module
+from .conftest import Module, in_thread
 
 #: CONNACK's codes of MQTT 3.1.1 (clause 3.2.2.3), and the reason codes they are told as.
 REFUSALS = {1: 132, 2: 133, 3: 136, 4: 134, 5: 135}
@@ -26,10 +25,6 @@ UNHEARD = pytest.mark.better_than_aiomqtt(
 )
 #: Reason codes of MQTT 5.0 (clause 3.2.2.2).
 REASONS = [0x80, 0x84, 0x85, 0x86, 0x87, 0x88, 0x8A, 0x95, 0x9F]
-
-
-async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
 
 
 async def connects(client: Any) -> None:
