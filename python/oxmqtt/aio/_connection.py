@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOGGER = logging.getLogger("mqtt")
+#: Else a program that logs everything would log each packet.
+LOGGER.setLevel(logging.WARNING)
 
 
 def weakly(method: Callable[..., Any]) -> Callable[..., Any]:

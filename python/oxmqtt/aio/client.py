@@ -32,7 +32,7 @@ class Client(Receiving, Requesting, Authenticating):
     :param hostname: name or address of the broker, or the path of a unix socket.
     :param port: 1 to 65,535.
     :param username: for the broker, with ``password``.
-    :param logger: where the client logs to; ``logging.getLogger("mqtt")`` when left out.
+    :param logger: where the client logs to; ``logging.getLogger("mqtt")``, from warnings on, when left out.
     :param identifier: the client identifier; left out, the broker or the client makes one up.
     :param queue_type: a class of ``asyncio.Queue``, to put messages in another order.  They are
         acknowledged when they are put into it.
