@@ -82,6 +82,11 @@ def aiomqtt(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture
+def oracle() -> ModuleType:
+    return pytest.importorskip("aiomqtt")
+
+
+@pytest.fixture
 def module(aiomqtt: ModuleType) -> Module:
     """Gives modules of the callback API that belongs to it, such as `properties`."""
     return lambda name: importlib.import_module(f"{PACKAGES[aiomqtt.__name__]}.{name}")
