@@ -21,6 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 TOOLS := $(VENV)/.tools
 BENCH_TOOLS := $(VENV)/.bench-tools
+DOCS_TOOLS := $(VENV)/.docs-tools
 EXTENSION := $(VENV)/.extension
 RUST_SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
 LOGS := .cache/test
@@ -163,6 +164,18 @@ format: $(TOOLS) ## Format Rust and Python
 	$(BIN)/ruff format $(PYTHON_FILES)
 	$(BIN)/ruff check --fix-only $(PYTHON_FILES)
 
+##@ Write
+
+.PHONY: docs
+docs: setup $(DOCS_TOOLS) ## Build the documentation site into site/, warnings as errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the site is in site/index.html"
+
+$(DOCS_TOOLS): docs/requirements.txt $(TOOLS)
+	@echo "installing the tools of docs/requirements.txt into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --requirement $<
+	@touch $@
+
 ##@ Measure
 
 .PHONY: bench
@@ -180,6 +193,6 @@ $(BENCH_TOOLS): benches/e2e/requirements.txt $(TOOLS)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf target dist $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf target dist site $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
 	find python -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from support.process import Program
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 #: Pages whose Python blocks are whole programs.
-PAGES = ["../README.md", "asyncio.md", "threading.md", "migrating.md"]
+PAGES = ["../README.md", "quickstart.md", "asyncio.md", "threading.md", "migrating.md"]
 #: From 3.12 on Python warns of every fork() of a process with threads; the page tells what works.
 WITHOUT_ADVICE = """\
 import warnings

@@ -52,12 +52,11 @@ class Proxies(ClientState):
     def proxy_set(self, **proxy_args: Any) -> None:
         """Connects through a SOCKS or HTTP proxy.
 
-        :param proxy_type: ``socks.HTTP``, ``socks.SOCKS4`` or ``socks.SOCKS5`` of PySocks.
-        :param proxy_addr: its name or address.
-        :param proxy_port: its port; 8080 for HTTP and 1080 for SOCKS when left out.
-        :param proxy_rdns: whether the proxy resolves the broker's name; True when left out.
-        :param proxy_username: for SOCKS5 and HTTP; the user identifier of SOCKS4.
-        :param proxy_password: for SOCKS5 and HTTP.
+        :param proxy_args: ``proxy_type``: ``socks.HTTP``, ``socks.SOCKS4`` or ``socks.SOCKS5`` of PySocks;
+            ``proxy_addr``: its name or address; ``proxy_port``: 8080 for HTTP and 1080 for SOCKS when
+            left out; ``proxy_rdns``: whether the proxy resolves the broker's name, True when left out;
+            ``proxy_username``: for SOCKS5 and HTTP, the user identifier of SOCKS4; ``proxy_password``:
+            for SOCKS5 and HTTP.
         :raises ValueError: PySocks is missing, or an argument is not valid.
         """
         if pysocks() is None:
