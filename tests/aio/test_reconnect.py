@@ -292,3 +292,34 @@ def test_a_client_that_is_dropped_stops_making_connections(
                 await asyncio.sleep(0.01)
 
     run(program)
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_that_ends_right_after_connack(
+    run: Run, peer: ScriptedPeer, name: str, reconnects: bool, reset: bool
+) -> None:
+    def broker(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        connection.expect(CONNECT)
+        connection.send(packets.connack(V311))
+        connection.reset() if reset else connection.close()
+        if reconnects:
+            connection = peer.accept()
+            connection.accept_client()
+            connection.serve()
+
+    async def program() -> None:
+        connected = aio.Client(peer.host, peer.port, reconnect=reconnects)
+        connected._client._reconnect_min_delay = 0.02
+        if reconnects:
+            async with connected:
+                await connected.publish(name, "m", qos=1)
+            return
+        with pytest.raises(aio.MqttError):
+            async with connected:
+                await connected.messages.__anext__()
+
+    peer.converse(broker)
+    run(program)
+    peer.finish()

@@ -114,7 +114,6 @@ class Connection:
         except BaseException:
             self._leave()
             raise
-        self._is_online = True
         if self._reconnects:
             name = f"oxmqtt-{self._client._client_id.decode()}"
             self._task = loop.create_task(
@@ -267,15 +266,15 @@ class Connection:
     def _on_disconnect(
         self, client: Any, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any
     ) -> None:
-        self._is_online = False
+        was_online, self._is_online = self._is_online, False
         if self._waits_for_end is not None:
             if not self._waits_for_end.done():
                 self._waits_for_end.set_result(None)
             return
         error = MqttCodeError(reason_code, "Unexpected disconnection")
         connack = self._waits_for_connack
-        if connack is not None:
-            if not connack.done():
+        if not was_online:
+            if connack is not None and not connack.done():
                 connack.set_exception(error)
         elif self._reconnects:
             self._logger.warning("Connection lost: %s", reason_code)
