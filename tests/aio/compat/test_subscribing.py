@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from types import ModuleType
 from typing import Any
 
@@ -180,10 +179,9 @@ class Trigger(logging.Handler):
             self._call()
 
 
+@pytest.mark.better_than_aiomqtt("before Python 3.12, asyncio.wait_for() loses the cancellation")
 async def test_cancelled_with_the_answer(aiomqtt: ModuleType, peer: ScriptedPeer) -> None:
     """The answer is here, but the task does not know yet: it is cancelled all the same."""
-    if aiomqtt.__name__ == "aiomqtt" and sys.version_info < (3, 12):
-        pytest.skip("asyncio.wait_for() loses the cancellation")
 
     def script(peer: ScriptedPeer) -> None:
         connection = peer.accept()
