@@ -29,10 +29,10 @@ from ._client.loops import Loops as _Loops
 from ._client.older_calls import OlderCalls as _OlderCalls
 from ._client.older_calls import without_api_version as _without_api_version
 from ._client.options import Options as _Options
-from ._client.service_records import ServiceRecords as _ServiceRecords
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
 from ._client.tls import Tls as _Tls
+from ._client.urls import Urls as _Urls
 from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
@@ -96,11 +96,11 @@ class WebsocketConnectionError(ConnectionError):
 class Client(
     _Internals,
     _Callbacks,
+    _Urls,
     _Options,
     _Subscriptions,
     _Tls,
     _Loops,
-    _ServiceRecords,
     _OlderCalls,
 ):
     """A connection to an MQTT broker, with paho's methods and callbacks.
