@@ -58,7 +58,7 @@ PANICS = {
 }
 
 # Python modules that stand on top of client.py: nothing below them imports them.
-UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "_paho_path", "__main__"}
+UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "_paho_path", "_cli", "__main__"}
 
 
 class Source(NamedTuple):

@@ -1,0 +1,69 @@
+"""The program: its commands, loaded when they are called, and the way out of them."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from typing import Any
+
+import click
+
+from .. import __version__
+from .exits import MEANINGS, TERMINATED, USAGE, Ended, Failure
+
+_COMMANDS = ("pub", "sub")
+
+
+class _Program(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in MEANINGS.items()])
+
+
+@click.group(
+    cls=_Program,
+    context_settings={"max_content_width": 100, "show_default": True},
+    help="Publish, subscribe, measure and look into MQTT brokers.",
+)
+@click.version_option(__version__, prog_name="oxmqtt", message="%(prog)s %(version)s")
+def program() -> None:
+    pass
+
+
+def _terminated(*_: Any) -> None:
+    raise Ended(TERMINATED)
+
+
+def run() -> int:
+    """Runs the command in ``sys.argv``; its exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return program.main(prog_name="oxmqtt", standalone_mode=False) or 0
+    except Ended as end:
+        return end.code
+    except Failure as failure:
+        click.echo(f"oxmqtt: {failure}", err=True)
+        return failure.code
+    except click.FileError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    finally:
+        # What comes now, such as the last flush, is not to be cut short.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""The command line, as programs of their own against real brokers."""
