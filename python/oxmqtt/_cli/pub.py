@@ -111,7 +111,7 @@ class _Publisher:
             raise Failure(DENIED, f"not published: {error}") from None
         return info
 
-    def finish(self, info: MQTTMessageInfo) -> None:
+    def finish(self, info: MQTTMessageInfo, qos: int) -> None:
         """Waits until a message is through.
 
         :raises Failure: it is not, or the connection is lost for good.
@@ -122,7 +122,8 @@ class _Publisher:
                 left = self._left()
                 info.wait_for_publish(0.2 if left is None else min(left, 0.2))
         except (RuntimeError, ValueError) as error:
-            self._check()
+            if qos == 0:  # which only a lost connection fails
+                self._check()
             raise Failure(DENIED, f"not published: {error}") from None
 
     def disconnect(self, properties: Properties | None) -> None:
@@ -154,11 +155,11 @@ def _publish_lines(publisher: _Publisher, message: tuple[Any, ...]) -> None:
         if qos:
             unfinished.append(info)
             if len(unfinished) > _UNFINISHED:
-                publisher.finish(unfinished.popleft())
+                publisher.finish(unfinished.popleft(), qos)
     if qos == 0 and info is not None:
-        publisher.finish(info)
+        publisher.finish(info, qos)
     for info in unfinished:
-        publisher.finish(info)
+        publisher.finish(info, qos)
 
 
 @click.command(
@@ -241,7 +242,7 @@ def command(
                 if number and repeat_delay:
                     time.sleep(repeat_delay)
                 info = publisher.publish(topic, payload, qos, retain, publish_properties)
-                publisher.finish(info)
+                publisher.finish(info, qos)
         publisher.disconnect(properties.get("DISCONNECT"))
 
 
