@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from .exits import MEANINGS, TERMINATED, USAGE, Ended, Failure
 
-_COMMANDS = ("pub", "sub", "bench", "doctor")
+_COMMANDS = ("pub", "sub", "broker", "bench", "doctor")
 
 
 class _Program(click.Group):
