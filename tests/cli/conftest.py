@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.mosquitto import Mosquitto
 from support.process import Process
+from support.waiting import Deadline, eventually
 
 pytest.importorskip("click", reason="the command line needs click: pip install oxmqtt[cli]")
 pytest.importorskip("rich", reason="the command line needs rich: pip install oxmqtt[cli]")
@@ -51,6 +54,29 @@ def start(*words: object, **environment: str) -> Process:
     return Process(command(*words), **environment)
 
 
+def on_terminal(words: list[str], until: bytes, **environment: str) -> bytes:
+    """What the command writes to a terminal until ``until`` is there."""
+    own, terminal = pty.openpty()
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, **environment},
+    )
+    os.close(terminal)
+    shown, deadline = b"", Deadline(10)
+    try:
+        while until not in shown and not deadline.passed():
+            if select.select([own], [], [], deadline.remaining())[0]:
+                shown += os.read(own, 65_536)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(own)
+    return shown
+
+
 def tool(name: str, *words: object) -> list[str]:
     """``mosquitto_pub`` or ``mosquitto_sub`` with these arguments."""
     found = shutil.which(name)
@@ -69,8 +95,6 @@ class Listener(Process):
     def __init__(self, broker: Mosquitto, arguments: list[str]) -> None:
         before = broker.log().count("Sending SUBACK")
         super().__init__(arguments)
-        from support.waiting import eventually
-
         eventually(lambda: broker.log().count("Sending SUBACK") > before, "a subscription")
 
 

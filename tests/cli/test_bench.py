@@ -15,8 +15,7 @@ from support.mosquitto import Mosquitto, free_port
 from support.peer import ScriptedPeer
 from support.waiting import eventually
 
-from .conftest import command, run, start
-from .test_sub import on_terminal
+from .conftest import command, on_terminal, run, start
 
 
 def url(broker: Mosquitto) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,16 @@ def test_good_certificate(tmp_path: Path, authority: Authority) -> None:
     assert "it names localhost" in found.steps["TLS"]["text"]
 
 
+def test_websocket_within_tls(tmp_path: Path, authority: Authority) -> None:
+    port, server = free_port(), authority.issue()
+    files = (f"certfile {server.chain}", f"keyfile {server.key}")
+    extra = (f"listener {port} 127.0.0.1", "protocol websockets", *files)
+    with Mosquitto(tmp_path / "broker", extra=extra):
+        found = examine(f"wss://localhost:{port}?ca_certs={authority.certificate}")
+    assert found.code == 0
+    assert list(found.steps) == ["name", "connection", "TLS", "MQTT", "limits", "round trip"]
+
+
 def test_a_certificate_that_ends_soon(tmp_path: Path, authority: Authority) -> None:
     server = authority.issue(days=(when(-1), when(3.5)))
     with tls(tmp_path / "broker", server) as broker:
@@ -297,8 +308,6 @@ def test_wrong_path(tmp_path: Path) -> None:
             with connection:
                 if connection.recv(10_000):
                     connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-
-    import threading
 
     with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=answer, args=(listener,))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -208,15 +210,13 @@ def test_time_is_over(peer: ScriptedPeer) -> None:
     assert done[:3] == (27, "", "oxmqtt: the time is over\n")
 
 
-@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_while_it_waits(peer: ScriptedPeer, signal: str, code: int) -> None:
-    import signal as signals
-
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_it_waits(peer: ScriptedPeer, sent: int, code: int) -> None:
     with start("pub", "-h", peer.host, "-p", peer.port, "-t", "a", "-m", "x", "-q", 1) as publisher:
         connection = peer.accept()
         connection.accept_client()
         connection.expect(packets.PUBLISH)
-        publisher.process.send_signal(getattr(signals, signal))
+        publisher.process.send_signal(sent)
         connection.expect(packets.DISCONNECT)
         assert publisher.exit_code() == code
         assert publisher.error_text() == ""
@@ -299,8 +299,6 @@ def test_help_tells_the_exit_codes() -> None:
 
 
 def test_without_click() -> None:
-    import sys
-
     source = "import sys; sys.modules['click'] = None\nfrom oxmqtt._cli import main\nmain()"
     words = [sys.executable, "-c", source]
     done = subprocess.run(words, capture_output=True, text=True)

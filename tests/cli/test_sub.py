@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -18,9 +16,9 @@ import pytest
 from support import packets
 from support.mosquitto import Mosquitto, free_port
 from support.peer import PeerConnection, ScriptedPeer
-from support.waiting import Deadline, eventually
+from support.waiting import eventually
 
-from .conftest import Listen, at, command, run, start, tool
+from .conftest import Listen, at, command, on_terminal, run, start, tool
 
 
 def send(broker: Mosquitto, topic: str, payload: bytes = b"x", *words: object) -> None:
@@ -341,31 +339,6 @@ def test_wrong_arguments(words: tuple[str, ...], why: str, broker: Mosquitto) ->
 
 
 # on a terminal
-
-
-def on_terminal(words: list[str], until: bytes, **environment: str) -> bytes:
-    """What the command writes to a terminal until ``until`` is there."""
-    import pty
-
-    own, terminal = pty.openpty()
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-        env={**os.environ, **environment},
-    )
-    os.close(terminal)
-    shown, deadline = b"", Deadline(10)
-    try:
-        while until not in shown and not deadline.passed():
-            if select.select([own], [], [], deadline.remaining())[0]:
-                shown += os.read(own, 65_536)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(own)
-    return shown
 
 
 def test_colours(broker: Mosquitto) -> None:

@@ -18,4 +18,6 @@ def main() -> NoReturn:
             raise
         print(f"oxmqtt: {error.name} is missing: pip install 'oxmqtt[cli]'", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run())

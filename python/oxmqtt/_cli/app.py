@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from .exits import MEANINGS, TERMINATED, USAGE, Ended, Failure
+from .exits import INTERRUPTED, MEANINGS, TERMINATED, USAGE, Ended, Failure
 
 _COMMANDS = ("pub", "sub", "broker", "bench", "doctor")
 
@@ -62,8 +62,9 @@ def run() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     finally:
-        # What comes now, such as the last flush, is not to be cut short.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # What comes now, such as the last flush, is short and not to be cut shorter.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
         sys.stderr.flush()

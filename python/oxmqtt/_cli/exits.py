@@ -54,8 +54,11 @@ class Failure(Exception):
         self.code = code
 
 
-class Ended(Exception):
-    """Ends a command without a word: a signal, or a pipe that was closed."""
+class Ended(BaseException):
+    """Ends a command without a word: a signal, or a pipe that was closed.
+
+    A signal can raise it anywhere, so no ``except Exception`` may take it.
+    """
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
