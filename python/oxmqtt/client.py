@@ -29,10 +29,10 @@ from ._client.loops import Loops as _Loops
 from ._client.older_calls import OlderCalls as _OlderCalls
 from ._client.older_calls import without_api_version as _without_api_version
 from ._client.options import Options as _Options
+from ._client.service_records import ServiceRecords as _ServiceRecords
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
 from ._client.tls import Tls as _Tls
-from ._client.urls import Urls as _Urls
 from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
@@ -53,7 +53,10 @@ from .reasoncodes import ReasonCode, ReasonCodes
 from .subscribeoptions import SubscribeOptions
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._client.types import *  # noqa: F403
+    from .url import BrokerUrl
 
 __all__ = [
     "LOGGING_LEVEL",
@@ -96,11 +99,11 @@ class WebsocketConnectionError(ConnectionError):
 class Client(
     _Internals,
     _Callbacks,
-    _Urls,
     _Options,
     _Subscriptions,
     _Tls,
     _Loops,
+    _ServiceRecords,
     _OlderCalls,
 ):
     """A connection to an MQTT broker, with paho's methods and callbacks.
@@ -170,6 +173,40 @@ class Client(
         self._reconnect_on_failure = reconnect_on_failure
         self._manual_ack = manual_ack
         _process.register(self)
+
+    @classmethod
+    def from_url(cls, url: str | BrokerUrl, **arguments: Any) -> Self:
+        """A client that knows where to connect: transport, credentials, TLS and all are set.
+
+        ``connect_url()`` without argument then connects, and ``connect_url_async()`` leaves that to the
+        loop.
+
+        :param url: such as ``mqtts://user:password@host:8883?keepalive=30``; :mod:`oxmqtt.url` has the keys.
+        :param arguments: those of the constructor; ``callback_api_version`` is ``VERSION2`` when left out.
+        :raises ValueError: the URL is not valid, or says what an argument says too.
+        :raises OSError: a certificate cannot be read.
+        """
+        from ._client import urls
+
+        return urls.make(cls, url, arguments)
+
+    def connect_url(self, url: str | BrokerUrl | None = None) -> MQTTErrorCode:
+        """Connects as :meth:`connect`, to where the URL says, with the settings that it has.
+
+        :param url: that of :meth:`from_url` or of the call before when left out.
+        :raises ValueError: the URL is not valid, or is without TLS where TLS is set already, or there
+            is none.
+        :raises OSError: what :meth:`connect` raises, or a certificate cannot be read.
+        """
+        from ._client import urls
+
+        return self.connect(**urls.target(self, url))
+
+    def connect_url_async(self, url: str | BrokerUrl | None = None) -> None:
+        """As :meth:`connect_url`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
+        from ._client import urls
+
+        self.connect_async(**urls.target(self, url))
 
     def reinitialise(
         self, client_id: str = "", clean_session: bool = True, userdata: Any = None

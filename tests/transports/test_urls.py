@@ -131,19 +131,23 @@ def test_connect_url_sets_up_a_client(guarded: Any) -> None:
     assert client.username is None
 
 
-def test_connect_url_keeps_what_the_program_set(
-    guarded: Any, tls_broker: TlsMosquitto, authority: Authority
-) -> None:
+def test_connect_url_keeps_credentials_of_the_program(guarded: Any) -> None:
     client = mqtt.Client(V2)
     client.username_pw_set("us@er", "p/w:%")
-    assert connects(client, url=f"mqtt://127.0.0.1:{guarded.port}")[1] == 0
+    for _ in range(2):
+        assert connects(client, url=f"mqtt://127.0.0.1:{guarded.port}")[1] == 0
+
+
+@pytest.mark.parametrize("backend", ["ssl", "rustls"])
+def test_connect_url_keeps_tls_of_the_program(
+    tls_broker: TlsMosquitto, authority: Authority, backend: Any
+) -> None:
     client = mqtt.Client(V2)
-    client.tls_set(str(authority.certificate))
+    client.tls_set(str(authority.certificate), backend=backend)
     url = f"mqtts://localhost:{tls_broker.port}"
-    assert connects(client, url=url)[1] == 0
+    for _ in range(2):
+        assert connects(client, url=url)[1] == 0
     with pytest.raises(ValueError, match="already been configured"):
-        client = mqtt.Client(V2)
-        client.tls_set(str(authority.certificate))
         client.connect_url(f"{url}?ca_certs={authority.certificate}")
 
 

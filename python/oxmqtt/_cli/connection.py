@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from .._client import urls
 from ..client import Client, MQTTProtocolVersion
 from ..properties import Properties
 from ..url import BrokerUrl, from_environment, parse
@@ -160,7 +161,7 @@ class Connection:
         :raises Failure: it cannot.
         """
         try:
-            arguments = client._target(None)
+            arguments = urls.target(client, None)
             own = self.properties.get("CONNECT")
             if own is not None:
                 for name, value in vars(arguments.get("properties", own)).items():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..matcher import MQTTMatcher
     from ..properties import Properties
     from ..reasoncodes import ReasonCode
+    from ..url import BrokerUrl
     from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
     from .types import CleanStartOption, WebSocketHeaders
@@ -62,6 +63,11 @@ class ClientState(ClientBase):
     _server_hostname: str | None = None
     _key_source: KeySource | None = None
     _proxy: dict[str, Any] = {}  # noqa: RUF012  never changed, only replaced
+
+    #: The URL that the client follows, if any.
+    _url: BrokerUrl | None = None
+    #: The TLS that it has set, which may not be what is set now.
+    _url_context: ssl.SSLContext | None = None
 
     _websocket_path = "/mqtt"
     _websocket_extra_headers: WebSocketHeaders | None = None
