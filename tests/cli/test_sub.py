@@ -151,6 +151,14 @@ def test_retained_messages(talkative: Mosquitto, hear: Listen) -> None:
     assert listener.output.items() == ["old"]
 
 
+def test_the_fresh_message_that_ends_it_is_not_lost(broker: Mosquitto) -> None:
+    keep = (*at(broker), "-t", "only", "-q", 1, "-i", "only", "-c")
+    assert run("sub", *keep, "-E").code == 0
+    send(broker, "only", b"fresh")
+    assert run("sub", *keep, "--retained-only")[:2] == (0, "")
+    assert run("sub", *keep, "-C", 1)[:2] == (0, "fresh\n")
+
+
 def test_retain_as_published(talkative: Mosquitto, hear: Listen) -> None:
     words = ("-t", "rap", "-C", 1, "-F", "%r")
     plain = hear(*words, "-V", "mqttv5")

@@ -47,9 +47,13 @@ class _Publisher:
         self.client.on_disconnect = self._on_disconnect
 
     def __enter__(self) -> _Publisher:
-        self._connection.connect(self.client)
-        self.client.loop_start()
-        self._wait_online()
+        try:
+            self._connection.connect(self.client)
+            self.client.loop_start()
+            self._wait_online()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -129,12 +129,12 @@ class _Subscriber(Client):
         if self._ends:
             return
         wanted = self._wanted
+        if wanted["retained_only"] and not message.retain:
+            self._end()
+            return
         if message.qos:
             self._unacknowledged.append((message.mid, message.qos))
         if message.retain and wanted["no_retained"]:
-            return
-        if wanted["retained_only"] and not message.retain:
-            self._end()
             return
         filters = wanted["filter_out"]
         if filters and any(topic_matches_sub(each, message.topic) for each in filters):
