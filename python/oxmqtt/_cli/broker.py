@@ -50,11 +50,11 @@ def command(host: str, port: int, verbose: bool) -> None:
 
 
 def _watch(broker: Any) -> None:
-    """Prints client identifiers as they come and go, until something is raised."""
+    """Prints who comes and who goes, until something is raised."""
     before: set[str] = set()
     pause = threading.Event()
     while not pause.wait(_LOOK):
-        now = set(map(str, broker.clients))
+        now = {f"{client.client_id} from {client.address}" for client in broker.clients}
         for client in sorted(now - before):
             click.echo(f"+ {client}")
         for client in sorted(before - now):
