@@ -113,6 +113,7 @@ def test_times(broker: Mosquitto) -> None:
         ('h\u00e9 "\u2028'.encode(), "payload", 'h\u00e9 "\u2028'),
         (b"\xff\x00", "payload_base64", "/wA="),
     ],
+    ids=["object", "number", "lines", "text", "NaN", "deep", "long", "unicode", "binary"],
 )
 def test_json(broker: Mosquitto, payload: bytes, key: str, value: Any) -> None:
     send(broker, "json", payload, "-r")

@@ -171,8 +171,11 @@ def _run(job: dict[str, Any], progress: Progress, task: Any) -> dict[str, Any]:
     :raises Failure: it has none.
     """
     words = [sys.executable, "-m", f"{__package__}.bench_run"]
-    # The URL goes by the standard input: others on the machine can see arguments.
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    # The URL goes by the standard input, since others on the machine can see arguments; and Ctrl-C is for
+    # this process, which ends that one.
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
         assert child.stdin is not None and child.stdout is not None
         try:
             child.stdin.write(json.dumps(job) + "\n")

@@ -282,7 +282,10 @@ MEASURES = {"publish": measure_publish, "receive": measure_receive, "echo": meas
 
 
 def main() -> int:
-    job = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        return 0  # the command ended before it had said what to do
+    job = json.loads(line)
     try:
         module = importlib.import_module(job["module"])
         url = parse(job["url"])
@@ -291,8 +294,8 @@ def main() -> int:
         say(result=MEASURES[job["measure"]](job, module, url))
     except Failure as failure:
         say(error=str(failure), code=failure.code)
-    except (KeyboardInterrupt, BrokenPipeError):
-        pass  # the command that started this process has the word
+    except BrokenPipeError:
+        pass  # the command has ended
     return 0
 
 
