@@ -16,9 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..enums import MQTTErrorCode
 from ..url import BrokerUrl, parse
 from .exits import DENIED, LOST, NO_ECHO, USAGE, Failure, connecting_failed
 
+#: The results of a message that went down with its connection: of both clients.
+_LOST_CODES = (MQTTErrorCode.MQTT_ERR_NO_CONN, MQTTErrorCode.MQTT_ERR_CONN_LOST)
 #: Seconds that an answer may take.
 _PATIENCE = 10.0
 #: Seconds between two looks whether the connection still stands.
@@ -82,9 +85,9 @@ class _Peer:
 
     def barrier(self, topic: str) -> None:
         """Returns when the broker has taken everything that was published before."""
-        self.finish(self.client.publish(f"{topic}/end", b"", 1), 1)
+        self.finish(self.client.publish(f"{topic}/end", b"", 1))
 
-    def finish(self, info: Any, qos: int) -> None:
+    def finish(self, info: Any) -> None:
         """Waits until a message is through.
 
         :raises Failure: it is not.
@@ -98,8 +101,8 @@ class _Peer:
                     raise Failure(NO_ECHO, "the broker does not acknowledge a message")
                 info.wait_for_publish(_LOOK)
         except (RuntimeError, ValueError) as error:
-            if qos == 0:  # which only a lost connection fails
-                self.check()
+            if info.rc in _LOST_CODES:  # of QoS 0; on_disconnect may be yet to come
+                raise self._failure or Failure(LOST, "the connection was lost") from None
             raise Failure(DENIED, f"not published: {error}") from None
 
     def close(self) -> None:
@@ -164,9 +167,9 @@ def measure_publish(job: dict[str, Any], module: Any, url: BrokerUrl) -> dict[st
             unfinished.append(publish(topic, payload, qos))
         done += portion
         while len(unfinished) > _AHEAD:
-            peer.finish(unfinished.popleft(), qos)
+            peer.finish(unfinished.popleft())
     for info in unfinished:
-        peer.finish(info, qos)
+        peer.finish(info)
     peer.barrier(topic)
     took = _took(began, cpu, done)
     peer.close()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..client import MQTTMessageInfo
     from ..properties import Properties
 
+#: The results of a message that went down with its connection.
+_LOST_CODES = (MQTTErrorCode.MQTT_ERR_NO_CONN, MQTTErrorCode.MQTT_ERR_CONN_LOST)
 #: Unfinished messages of QoS 1 and 2 that are kept, so that a long input takes no long memory.
 _UNFINISHED = 5_000
 #: How many of them may be at the broker at once.
@@ -115,7 +117,7 @@ class _Publisher:
             raise Failure(DENIED, f"not published: {error}") from None
         return info
 
-    def finish(self, info: MQTTMessageInfo, qos: int) -> None:
+    def finish(self, info: MQTTMessageInfo) -> None:
         """Waits until a message is through.
 
         :raises Failure: it is not, or the connection is lost for good.
@@ -126,8 +128,8 @@ class _Publisher:
                 left = self._left()
                 info.wait_for_publish(0.2 if left is None else min(left, 0.2))
         except (RuntimeError, ValueError) as error:
-            if qos == 0:  # which only a lost connection fails
-                self._check()
+            if info.rc in _LOST_CODES:  # of QoS 0; on_disconnect may be yet to come
+                raise self._failure or Failure(LOST, "the connection was lost") from None
             raise Failure(DENIED, f"not published: {error}") from None
 
     def disconnect(self, properties: Properties | None) -> None:
@@ -159,11 +161,11 @@ def _publish_lines(publisher: _Publisher, message: tuple[Any, ...]) -> None:
         if qos:
             unfinished.append(info)
             if len(unfinished) > _UNFINISHED:
-                publisher.finish(unfinished.popleft(), qos)
+                publisher.finish(unfinished.popleft())
     if qos == 0 and info is not None:
-        publisher.finish(info, qos)
+        publisher.finish(info)
     for info in unfinished:
-        publisher.finish(info, qos)
+        publisher.finish(info)
 
 
 @click.command(
@@ -246,7 +248,7 @@ def command(
                 if number and repeat_delay:
                     time.sleep(repeat_delay)
                 info = publisher.publish(topic, payload, qos, retain, publish_properties)
-                publisher.finish(info, qos)
+                publisher.finish(info)
         publisher.disconnect(properties.get("DISCONNECT"))
 
 
