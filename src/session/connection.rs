@@ -146,7 +146,9 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
         match &mut self.phase {
             // Nobody looked whether CONNACK has come.
-            Phase::AwaitConnAck { deadline, timeout } if !reading => *deadline = now + *timeout,
+            Phase::AwaitConnAck { deadline, timeout } if !reading => {
+                *deadline = (*deadline).max(now + *timeout);
+            }
             Phase::AwaitConnAck { deadline, .. } if now >= *deadline => {
                 let closed = match self.deferred_disconnect {
                     Some(_) => Closed::Requested,

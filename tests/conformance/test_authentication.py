@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,7 +53,7 @@ class Answers:
         return b"first" if data is None else data[::-1]
 
 
-def client(peer: ScriptedPeer, answers: Answers, **options: Any) -> aio.Client:
+def client(peer: ScriptedPeer, answers: Any, **options: Any) -> aio.Client:
     return aio.Client(
         peer.host,
         peer.port,
@@ -222,6 +223,91 @@ def test_each_connection_authenticates(peer: ScriptedPeer) -> None:
     asyncio.run(asyncio.wait_for(program(), 20), debug=True)
     peer.finish()
     assert answers.questions == [None, None, b"one"]
+
+
+def test_an_answer_that_comes_too_late_goes_nowhere(peer: ScriptedPeer) -> None:
+    """The connection that asked is gone; the next one asks too, and gets its own answer."""
+    release = threading.Event()
+    late = threading.Event()
+
+    async def respond(data: bytes | None) -> bytes | None:
+        if data == b"old":
+            late.set()
+            try:
+                while not release.is_set():
+                    await asyncio.sleep(0.005)
+            finally:
+                release.wait(10)
+        return b"first" if data is None else data[::-1]
+
+    def broker(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        begin(connection)
+        connection.send(accepted())
+        expect_auth(connection, AGAIN, b"first")
+        connection.send(auth(CONTINUE, b"old"))
+        assert late.wait(10)
+        connection.reset()
+        release.set()
+        connection = peer.accept()
+        begin(connection)
+        connection.send(auth(CONTINUE, b"new"))
+        expect_auth(connection, CONTINUE, b"wen")
+        connection.send(accepted())
+        connection.serve()
+
+    async def program() -> None:
+        options = {"reconnect": True}
+        connected = client(peer, respond, **options)
+        connected._client._reconnect_min_delay = 0.02
+        async with connected:
+            with pytest.raises(aio.MqttError):
+                await connected.reauthenticate()
+            await connected.publish("t", "m", qos=1)
+
+    peer.converse(broker)
+    asyncio.run(asyncio.wait_for(program(), 20), debug=True)
+    peer.finish()
+
+
+def test_re_authentications_at_once_come_one_after_the_other(peer: ScriptedPeer) -> None:
+    def broker(connection: PeerConnection) -> None:
+        begin(connection)
+        connection.send(accepted())
+        expect_auth(connection, AGAIN, b"first")
+        timed_out.wait(10)
+        connection.send(auth(0))
+        for _ in range(2):
+            expect_auth(connection, AGAIN, b"first")
+            connection.send(auth(0))
+        connection.serve()
+
+    timed_out = threading.Event()
+
+    async def program() -> None:
+        async with client(peer, Answers()) as connected:
+            with pytest.raises(aio.MqttError, match="timed out"):
+                await connected.reauthenticate(timeout=0.05)
+            timed_out.set()
+            await asyncio.gather(connected.reauthenticate(), connected.reauthenticate())
+
+    converse(peer, broker, program)
+
+
+def test_an_answer_that_is_too_large_ends_the_connection(peer: ScriptedPeer) -> None:
+    async def respond(data: bytes | None) -> bytes | None:
+        return b"first" if data is None else bytes(70_000)
+
+    def broker(connection: PeerConnection) -> None:
+        begin(connection)
+        connection.send(auth(CONTINUE, b"one"))
+        connection.read_to_end()
+
+    async def program() -> None:
+        with pytest.raises(aio.MqttError, match="too large"):
+            await client(peer, respond).__aenter__()
+
+    converse(peer, broker, program)
 
 
 def test_no_data_shows_in_the_log(peer: ScriptedPeer, caplog: pytest.LogCaptureFixture) -> None:

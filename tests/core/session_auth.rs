@@ -206,3 +206,36 @@ fn data_does_not_show() {
     rig.feed(&auth(CONTINUE, &[&METHOD[..], &[0x16, 0, 7], b"hunter2"].concat()));
     assert!(!format!("{:?}", rig.events()).contains("hunter2"));
 }
+
+#[test]
+fn the_time_of_the_application_does_not_shrink_while_nobody_reads() {
+    let mut rig = connecting();
+    rig.feed(&auth(CONTINUE, &METHOD));
+    rig.now += 5 * SECOND;
+    rig.session.handle_timeout(rig.now, false);
+    rig.wait(40 * SECOND);
+    assert!(rig.answer(CONTINUE, None));
+}
+
+#[test]
+fn mqtt_3_has_no_exchange() {
+    for version in [Version::V31, Version::V311] {
+        let mut rig = Rig::with(|config| {
+            config.version = version;
+            config.accepts_auth = true;
+        });
+        rig.connect();
+        assert!(!rig.answer(AGAIN, None));
+        rig.feed(&packet(0xF0, &[]));
+        rig.assert_refused(0x82);
+    }
+}
+
+#[test]
+fn a_disconnect_of_the_server_ends_an_exchange_with_its_reason() {
+    let mut rig = online();
+    assert!(rig.answer(AGAIN, None));
+    rig.feed(&packet(0xE0, &[0x87, 0]));
+    let refused = Some(ReasonCode::NOT_AUTHORIZED);
+    assert!(matches!(rig.closed(), Closed::ByServer { reason, .. } if reason == refused));
+}

@@ -49,19 +49,26 @@ class Authenticating(Connection):
         await self._wait_for(self._reauthenticate(self._authentication), timeout)
 
     async def _reauthenticate(self, authentication: Authentication) -> None:
-        data = await self._respond(authentication, None)
+        while self._reauthenticated is not None:  # one exchange at a time, whoever waits for it
+            await asyncio.wait({self._reauthenticated})
         if self._loop is None:
             raise MqttCodeError(MQTTErrorCode.MQTT_ERR_NO_CONN, "Could not authenticate")
         done: asyncio.Future[None] = self._loop.create_future()
+        done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._reauthenticated = done
-        self._mailbox.await_answers(1)
         try:
+            data = await self._respond(authentication, None)
             if not self._client._engine.authenticate(_REAUTHENTICATE, data):
                 raise MqttCodeError(MQTTErrorCode.MQTT_ERR_NO_CONN, "Could not authenticate")
-            await done
+        except BaseException:
+            self._reauthenticated = None
+            done.cancel()
+            raise
+        self._mailbox.await_answers(1)
+        try:
+            await asyncio.shield(done)
         finally:
             self._mailbox.await_answers(-1)
-            self._reauthenticated = None
 
     @staticmethod
     async def _respond(authentication: Authentication, data: bytes | None) -> bytes | None:
@@ -105,10 +112,12 @@ class Authenticating(Connection):
     async def _answer(self, code: int, data: bytes | None) -> None:
         assert self._authentication is not None
         answer = await self._respond(self._authentication, data)
-        done = self._reauthenticated
         if code == _CONTINUE:
-            self._client._engine.authenticate(_CONTINUE, answer)
-        elif done is not None and not done.done():
+            if not self._client._engine.authenticate(_CONTINUE, answer):
+                raise MqttError("Authentication failed: the answer is too large")
+            return
+        done, self._reauthenticated = self._reauthenticated, None
+        if done is not None and not done.done():
             done.set_result(None)
 
     async def _guard(self, step: Coroutine[Any, Any, None]) -> None:
@@ -126,6 +135,9 @@ class Authenticating(Connection):
 
     def _forget_requests(self) -> None:
         super()._forget_requests()
-        done = self._reauthenticated
+        for task in self._answering:
+            if task is not asyncio.current_task():
+                task.cancel()  # the next connection asks questions of its own
+        done, self._reauthenticated = self._reauthenticated, None
         if done is not None and not done.done():
             done.set_exception(self._disconnected("Disconnected before the broker answered"))
