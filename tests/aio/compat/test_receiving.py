@@ -276,6 +276,7 @@ async def test_bounded_queue(aiomqtt: ModuleType, peer: ScriptedPeer) -> None:
         if aiomqtt.__name__ == "oxmqtt.aio":
             rest = await received(client, 200 - bound)
             assert [int(message.payload) for message in rest] == list(range(bound, 200))
+        await client.publish("the peer", "has sent them all", 1)
 
 
 async def test_properties_of_mqtt_5(
