@@ -23,7 +23,7 @@ WAIVERS = Path(__file__).with_name("aiomqtt_waivers.toml")
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "test.mosquitto.org"
 #: Modules of aiomqtt that oxmqtt.aio has under another name.
-MODULES = {"aiomqtt.types": "oxmqtt._client.types"}
+MODULES = {"aiomqtt.types": "oxmqtt.aio.types"}
 #: Seconds.
 PATIENCE = 120
 

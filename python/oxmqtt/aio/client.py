@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .. import client as mqtt
 from ._authenticating import Authenticating
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from .._native import Message
     from ..properties import Properties
     from .settings import Authentication, ProxySettings, TLSParameters, Will
-
-#: Arguments of ``socket.setsockopt()``.
-SocketOption = Any
+    from .types import SocketOption
 
 
 class Client(Receiving, Requesting, Authenticating):
