@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import client as mqtt
 from ._authenticating import Authenticating
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
+    from typing_extensions import Self
+
     from .._client.types import CleanStartOption, WebSocketHeaders
     from .._native import Message
     from ..properties import Properties
+    from ..url import BrokerUrl
     from .settings import Authentication, ProxySettings, TLSParameters, Will
     from .types import SocketOption
 
@@ -145,6 +148,18 @@ class Client(Receiving, Requesting, Authenticating):
         self._init_receiving(queue_type, most_waiting)
         self._init_requesting()
         self._init_authenticating(authentication)
+
+    @classmethod
+    def from_url(cls, url: str | BrokerUrl, **options: Any) -> Self:
+        """A client of the broker that a URL names, as ``mqtts://user:password@host?keepalive=30``.
+
+        :param url: as :func:`oxmqtt.url.parse` reads it.
+        :param options: arguments of the constructor that the URL does not say.
+        :raises ValueError: the URL is not valid, or an option is in both.
+        """
+        from ._urls import arguments_of
+
+        return cls(**arguments_of(url, options))
 
     @property
     def identifier(self) -> str:

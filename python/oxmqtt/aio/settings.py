@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..enums import MQTTProtocolVersion
 
@@ -26,7 +26,10 @@ class ProtocolVersion(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class TLSParameters:
-    """The arguments of :meth:`oxmqtt.client.Client.tls_set`: paths of PEM files, and options of ``ssl``."""
+    """The arguments of :meth:`oxmqtt.client.Client.tls_set`: paths of PEM files, and options of ``ssl``.
+
+    ``server_hostname`` is the name to ask for and to verify, ``backend`` who encrypts.
+    """
 
     ca_certs: str | None = None
     certfile: str | None = None
@@ -35,6 +38,8 @@ class TLSParameters:
     tls_version: Any | None = None
     ciphers: str | None = None
     keyfile_password: str | None = None
+    server_hostname: str | None = None
+    backend: Literal["ssl", "rustls"] = "ssl"
 
 
 class ProxySettings:
