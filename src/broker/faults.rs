@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::broker::Broker;
 use super::connection::Connection;
+use super::timers::Timer;
 use crate::codec::ReasonCode;
 
 /// Cuts connections in the middle of what they carry.
@@ -136,16 +137,22 @@ impl Broker {
         chosen.len()
     }
 
-    /// Forgets sessions and retained messages, as a broker does that keeps them in memory only. Wills
-    /// that were due go with them.
-    pub fn forget_sessions(&mut self, now: Instant) {
+    /// What a restart does: every connection is lost, no will is published. Without `keep_sessions`
+    /// sessions and retained messages are gone, as with a broker that keeps them in memory only.
+    pub fn restart(&mut self, keep_sessions: bool, now: Instant) {
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
-        for session in sessions {
-            if let Some(state) = self.sessions.get_mut(&session) {
+        for session in &sessions {
+            if let Some(state) = self.sessions.get_mut(session) {
                 state.will = None;
             }
-            self.end_session(session, now);
+            self.timers.cancel(Timer::Will(*session));
         }
-        self.retained.clear();
+        self.drop_connections(None, now);
+        if !keep_sessions {
+            for session in sessions {
+                self.end_session(session, now);
+            }
+            self.retained.clear();
+        }
     }
 }

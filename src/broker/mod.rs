@@ -2,7 +2,7 @@
 //!
 //! [`Broker`] is the server's state machine, without sockets, threads or clocks: bytes and time go in,
 //! bytes come out. It keeps its bounds by itself: what a client does not read is dropped (QoS 0) or
-//! waits (QoS 1 and 2) up to a limit, and then is dropped and counted too.
+//! waits (QoS 1 and 2) up to a limit, and then is dropped and counted too. [`server`] runs it on sockets.
 
 #[allow(clippy::module_inception)]
 mod broker;
@@ -15,6 +15,7 @@ mod message;
 mod publishing;
 mod record;
 mod retained;
+pub mod server;
 mod session;
 mod settings;
 mod snapshot;

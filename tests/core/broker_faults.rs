@@ -68,6 +68,6 @@ fn dropped_connections_leave_their_sessions() {
     assert!(rig.raw(one).is_empty() && rig.is_closed(one) && !rig.is_closed(two));
     assert_eq!(rig.broker.drop_connections(None, now), 1);
     assert!(rig.connect(Version::V5, lasting("one", 100)).1.session_present);
-    rig.broker.forget_sessions(now);
+    rig.broker.restart(false, now);
     assert!(!rig.connect(Version::V5, lasting("two", 100)).1.session_present);
 }
