@@ -15,6 +15,8 @@ __all__ = [
     "DEBUG_BUILD",
     "PROPERTIES",
     "REASON_CODES",
+    "BrokerServer",
+    "Cancellation",
     "ClientBase",
     "Consumer",
     "Engine",
@@ -322,3 +324,67 @@ def handshake(
     request: bytes | None = None,
     key: str = "",
 ) -> HandshakeLayers: ...
+
+# the embedded broker
+
+_MessageFields = tuple[str, bytes, int, bool, Properties | None, str]
+_SubscriptionFields = tuple[str, int, bool, bool, int]
+_ClientFields = tuple[str, int, str, bool, int, list[_SubscriptionFields]]
+
+@final
+@disjoint_base
+class Cancellation:
+    """Ends a wait from another thread."""
+
+    def __new__(cls) -> Self: ...
+    def cancel(self) -> None: ...
+
+@final
+@disjoint_base
+class BrokerServer:
+    """A running broker; a forked child has none."""
+
+    def __new__(
+        cls,
+        *,
+        address: str,
+        port: int,
+        users: dict[bytes, bytes] | None,
+        authentication: tuple[str, list[tuple[bytes | None, bytes]]] | None,
+        maximum_packet_size: int,
+        receive_maximum: int,
+        record: int,
+        max_unsent: int,
+        tls: tuple[bytes, bytes] | None,
+        tls_names: list[str] | None,
+        websockets: bool,
+    ) -> Self: ...
+    @property
+    def ports(self) -> tuple[int, int | None, int | None, int | None]: ...
+    @property
+    def ca_pem(self) -> str | None: ...
+    @property
+    def is_running(self) -> bool: ...
+    def close(self) -> None: ...
+    def messages(self) -> list[_MessageFields]: ...
+    def clear(self) -> None: ...
+    def clients(self) -> list[_ClientFields]: ...
+    def counters(self) -> tuple[int, int]: ...
+    def publish(
+        self, topic: str, payload: PayloadType, qos: int, retain: bool, properties: Properties | None
+    ) -> bool: ...
+    def wait_for_message(
+        self, filter: str, timeout: float | None, cancellation: Cancellation
+    ) -> _MessageFields | None: ...
+    def wait_for_client(
+        self, client_id: str, connected: bool, timeout: float | None, cancellation: Cancellation
+    ) -> bool: ...
+    def wait_for_subscription(
+        self, filter: str, client_id: str | None, timeout: float | None, cancellation: Cancellation
+    ) -> bool: ...
+    def drop_connections(self, client_id: str | None) -> int: ...
+    def refuse(self, reason: int, times: int) -> None: ...
+    def delay_acks(self, seconds: float) -> None: ...
+    def lose_acks(self, count: int) -> None: ...
+    def cut_after(self, bytes: int, times: int) -> None: ...
+    def restart(self, keep_sessions: bool) -> None: ...

@@ -1,6 +1,7 @@
 //! The Python module `oxmqtt._native`: extract, call, convert, raise. No protocol decision.
 
 mod application_message;
+mod broker;
 mod client;
 mod consumer;
 mod convert;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+    m.add_class::<broker::BrokerServer>()?;
+    m.add_class::<broker::Cancellation>()?;
     m.add_class::<client::ClientBase>()?;
     m.add_class::<engine::Engine>()?;
     m.add_class::<message::MQTTMessage>()?;

@@ -41,10 +41,11 @@ CRATES: dict[str, set[str]] = {
     "atomic_waker": {"engine", "broker"},
     "rand": {"engine", "broker", "bindings"},
     "getrandom": {"engine"},
-    "rustls": {"engine"},
+    "rcgen": {"broker"},
+    "rustls": {"engine", "broker"},
     "rustls_native_certs": {"engine"},
-    "rustls_pki_types": {"engine"},
-    "tungstenite": {"engine"},
+    "rustls_pki_types": {"engine", "broker"},
+    "tungstenite": {"engine", "broker"},
 }
 
 IMPURE = {

@@ -154,7 +154,7 @@ impl Server {
     }
 
     /// Waits until `check` finds something, the broker ends or `patience` is over. `cancelled` ends
-    /// it too, with [`Self::wake_waiting`].
+    /// it too, when something changes.
     pub fn wait<T>(
         &self,
         patience: Duration,
@@ -162,11 +162,6 @@ impl Server {
         check: impl FnMut(&mut Broker) -> Option<T>,
     ) -> Found<T> {
         self.shared.wait(Instant::now() + patience, || cancelled.load(Ordering::Relaxed), check)
-    }
-
-    /// Has every wait look whether it is cancelled.
-    pub fn wake_waiting(&self) {
-        self.shared.wake_waiting();
     }
 
     fn stop_listening(&self) {

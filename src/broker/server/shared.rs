@@ -108,11 +108,6 @@ impl Shared {
         self.lock().ended
     }
 
-    pub(super) fn wake_waiting(&self) {
-        drop(self.lock());
-        self.changed.notify_all();
-    }
-
     pub(super) fn wait<T>(
         &self,
         deadline: Instant,

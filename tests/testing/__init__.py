@@ -1,0 +1,1 @@
+"""The embedded broker, through clients that others wrote too."""

@@ -1,0 +1,257 @@
+"""What the embedded broker does and tells, through paho and oxmqtt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support import packets
+from support.clients import properties
+from support.waiting import finishes
+
+from oxmqtt.testing import Authentication, Broker, BrokerMessage, Subscription
+
+from .conftest import MakeClient, start, subscribe
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_message_there_and_back(
+    embedded: Broker, client: MakeClient, version: int, qos: int
+) -> None:
+    one = start(client("one"), embedded.port)
+    subscribe(one, embedded, "a/+", qos)
+    one.publish("a/b", b"x", qos).wait_for_publish(5)
+    [message] = one.received.wait_count(1)
+    assert (message.topic, message.payload, message.qos) == ("a/b", b"x", qos)
+    seen = embedded.wait_for("a/#")
+    assert (seen.topic, seen.payload, seen.qos, seen.retain) == ("a/b", b"x", qos, False)
+    assert seen.client_id == "one"
+    assert (seen.properties is None) == (version != packets.V5)
+    assert embedded.messages == [seen] or version == packets.V5
+    assert (embedded.received, embedded.dropped) == (1, 0)
+
+
+def test_the_broker_publishes(embedded: Broker, client: MakeClient) -> None:
+    one = start(client("one"), embedded.port)
+    assert not embedded.publish("a", "nobody")
+    subscribe(one, embedded, "a", 2)
+    assert embedded.publish("a", "x", qos=2)
+    [message] = one.received.wait_count(1)
+    assert (message.payload, message.qos) == (b"x", 2)
+    assert embedded.messages == []
+    embedded.publish("kept", b"y", retain=True)
+    subscribe(one, embedded, "kept")
+    assert one.received.wait_count(2)[1].retain
+    for topic in ("a/+", "a\0"):
+        with pytest.raises(ValueError):
+            embedded.publish(topic)
+
+
+def test_clients_are_told(embedded: Broker, client: MakeClient, version: int) -> None:
+    one = start(client("one"), embedded.port, keepalive=77)
+    subscribe(one, embedded, "a/#", 1)
+    [told] = embedded.clients
+    assert (told.client_id, told.version, told.keep_alive) == ("one", version, 77)
+    assert told.clean_start and told.address.startswith("127.0.0.1:")
+    assert told.subscriptions == (Subscription("a/#", 1, False, False, 0),)
+    one.disconnect()
+    embedded.wait_for_client("one", connected=False)
+    assert embedded.clients == []
+
+
+def test_a_will_is_a_message(embedded: Broker, client: MakeClient) -> None:
+    one = client("one")
+    one.will_set("will", b"gone", 1)
+    start(one, embedded.port)
+    assert embedded.drop_connections("one") == 1
+    seen = embedded.wait_for("will")
+    assert (seen.payload, seen.qos, seen.client_id) == (b"gone", 1, "one")
+
+
+def test_properties_pass(embedded: Broker, mqtt: ModuleType, paho: ModuleType) -> None:
+    with Broker() as broker:
+        import oxmqtt.publish
+
+        list_ = properties(mqtt, "PUBLISH", UserProperty=("k", "v"), ContentType="text")
+        oxmqtt.publish.single(
+            "a", "x", hostname=broker.host, port=broker.port, protocol=mqtt.MQTTv5, properties=list_
+        )
+        seen = broker.wait_for("a")
+    assert seen.properties is not None
+    assert (seen.properties.UserProperty, seen.properties.ContentType) == ([("k", "v")], "text")
+
+
+def test_messages_are_waited_for_one_by_one(embedded: Broker, client: MakeClient) -> None:
+    one = start(client("one"), embedded.port)
+    for payload in ("1", "2"):
+        one.publish("a", payload, 1).wait_for_publish(5)
+    assert [embedded.wait_for("a").payload for _ in range(2)] == [b"1", b"2"]
+    with pytest.raises(TimeoutError, match=r"no message for 'a' within 0\.01 s"):
+        embedded.wait_for("a", timeout=0.01)
+    threading.Timer(0.05, lambda: one.publish("a", "3")).start()
+    assert embedded.wait_for("a").payload == b"3"
+    with pytest.raises(ValueError):
+        embedded.wait_for("a/#/b")
+    with pytest.raises(TimeoutError):
+        embedded.wait_for_client("nobody", timeout=0)
+    with pytest.raises(TimeoutError):
+        embedded.wait_for_subscription("nothing", timeout=0)
+    embedded.clear()
+    assert embedded.messages == []
+
+
+def test_the_record_is_bounded(client: MakeClient) -> None:
+    with Broker(max_messages=3) as broker:
+        one = start(client("one"), broker.port)
+        for number in range(5):
+            one.publish("a", str(number), 1).wait_for_publish(5)
+        assert [message.payload for message in broker.messages] == [b"2", b"3", b"4"]
+        assert broker.received == 5
+
+
+def test_users(client: MakeClient, version: int) -> None:
+    with Broker(users={"ann": "secret"}) as broker:
+        good, bad = client("good"), client("bad")
+        good.username_pw_set("ann", "secret")
+        bad.username_pw_set("ann", "guess")
+        assert start(good, broker.port).connected.items()[0] == 0
+        assert start(bad, broker.port).connected.items()[0].is_failure
+        assert [told.client_id for told in broker.clients] == ["good"]
+
+
+def test_coroutines_wait_without_holding_up_the_loop() -> None:
+    async def main() -> BrokerMessage:
+        async with Broker() as broker:
+            waits = [asyncio.ensure_future(broker.async_wait_for("a")) for _ in range(40)]
+            subscribed = asyncio.ensure_future(broker.async_wait_for_subscription("b"))
+            await asyncio.sleep(0)
+            for wait in waits[1:]:
+                wait.cancel()
+            from oxmqtt import aio
+
+            async with aio.Client(broker.host, broker.port, identifier="c") as client:
+                await broker.async_wait_for_client("c")
+                await client.subscribe("b")
+                await subscribed
+                await client.publish("a", "x")
+                message = await waits[0]
+            await broker.async_wait_for_client("c", connected=False)
+            with pytest.raises(TimeoutError):
+                await broker.async_wait_for("a", timeout=0.01)
+            return message
+
+    assert asyncio.run(main()).payload == b"x"
+
+
+def test_enhanced_authentication() -> None:
+    from oxmqtt import aio
+
+    dialogue = Authentication("RIDDLE", [(b"hello", b"what is it?"), (b"a broker", b"")])
+
+    async def main() -> None:
+        async with Broker(authentication=dialogue) as broker:
+            with pytest.raises(aio.MqttError):
+                async with aio.Client(broker.host, broker.port, protocol=aio.ProtocolVersion.V5):
+                    pass
+            assert broker.clients == []
+
+    asyncio.run(main())
+
+
+def test_it_starts_and_ends_in_milliseconds() -> None:
+    best = min(timed() for _ in range(5))
+    assert best < 0.05
+
+
+def timed() -> float:
+    started = time.perf_counter()
+    with Broker():
+        pass
+    return time.perf_counter() - started
+
+
+def test_the_end(client: MakeClient) -> None:
+    broker = Broker()
+    one = start(client("one"), broker.port)
+    one.publish("a", "x", 1).wait_for_publish(5)
+    threads = native_threads()
+    broker.close()
+    broker.close()
+    one.ended.wait_count(1)
+    assert "closed" in repr(broker) and len(broker.messages) == 1
+    with pytest.raises(RuntimeError, match="the broker is closed"):
+        broker.publish("a")
+    assert native_threads() < threads
+    Broker(port=broker.port).close()
+
+
+def native_threads() -> int:
+    names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+    return sum(name.strip() == "oxmqtt-broker" for name in names)
+
+
+def test_a_wait_ends_with_the_broker(embedded: Broker) -> None:
+    threading.Timer(0.05, embedded.close).start()
+    with pytest.raises(RuntimeError, match="closed"):
+        finishes(lambda: embedded.wait_for("a", timeout=30), 5, "the wait")
+
+
+PROGRAMS = {
+    "left open": "broker = Broker()",
+    "dropped": "Broker(); import gc; gc.collect()",
+    "forked": """
+import os
+broker = Broker()
+child = os.fork()
+if child == 0:
+    try:
+        broker.publish("a")
+    except RuntimeError:
+        broker.close()
+        del broker
+        os._exit(0)
+    os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+assert broker.publish("a") is False
+broker.close()
+""",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_a_process_ends_promptly(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "from oxmqtt.testing import Broker\n" + program],
+        timeout=10,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"receive_maximum": 0},
+        {"maximum_packet_size": 0},
+        {"authentication": Authentication("M", [])},
+    ],
+)
+def test_bad_options(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Broker(**options)
+
+
+def test_a_port_in_use(embedded: Broker) -> None:
+    with pytest.raises(OSError):
+        Broker(port=embedded.port)
+    for name in ("tls_port", "websocket_port", "secure_websocket_port", "ca_pem"):
+        with pytest.raises(RuntimeError):
+            getattr(embedded, name)

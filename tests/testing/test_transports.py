@@ -1,0 +1,104 @@
+"""TLS and WebSocket of the embedded broker, and mosquitto's own clients."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import LOCALHOST, SERVER_USAGE, Authority
+
+from oxmqtt.testing import Broker
+
+from .conftest import MakeClient, start, subscribe
+
+
+@pytest.mark.parametrize("layers", ["tls", "websocket", "secure_websocket"])
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_a_message_through_the_layers(
+    client: MakeClient, version: int, layers: str, size: int
+) -> None:
+    with Broker(tls=True, websockets=True) as broker:
+        one = client("one", transport="websockets" if "websocket" in layers else "tcp")
+        if layers != "websocket":
+            one.tls_set(broker.ca_file)
+        start(one, getattr(broker, f"{layers}_port"))
+        subscribe(one, broker, "a", 1)
+        for _ in range(3):
+            one.publish("a", bytes(size), 1)
+        assert [len(m.payload) for m in one.received.wait_count(3)] == [size] * 3
+        path = Path(broker.ca_file)
+        assert path.read_text() == broker.ca_pem
+    assert not path.exists()
+
+
+def test_rustls_trusts_it_too() -> None:
+    import oxmqtt.client as mqtt
+
+    with Broker(tls=True) as broker:
+        one = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "one")
+        one.tls_set(broker.ca_file, backend="rustls")
+        one.connect("localhost", broker.tls_port)
+        one.loop_start()
+        broker.wait_for_client("one")
+        one.disconnect()
+        one.loop_stop()
+
+
+def test_own_certificates(tmp_path: Path, client: MakeClient) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.issue("localhost", LOCALHOST, SERVER_USAGE)
+    with Broker(tls=(identity.certificate, identity.key)) as broker:
+        one = client("one")
+        one.tls_set(str(authority.certificate))
+        start(one, broker.tls_port)
+        broker.wait_for_client("one")
+    with pytest.raises(ValueError):
+        Broker(tls=(identity.key, identity.key))
+
+
+def mosquitto(name: str, *words: str) -> subprocess.Popen[str]:
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"no {name} on PATH")
+    return subprocess.Popen(
+        [program, "-h", "localhost", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("version", ["31", "311", "5"])
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+def test_mosquitto_clients(version: str, qos: str, tls: bool) -> None:
+    with Broker(tls=tls, users={"ann": "secret"}) as broker:
+        where = ["-p", str(broker.tls_port if tls else broker.port), "-V", version, "-q", qos]
+        where += ["-u", "ann", "-P", "secret", *(["--cafile", broker.ca_file] if tls else [])]
+        # -W: it gives up after so many seconds
+        subscriber = mosquitto("mosquitto_sub", *where, "-t", "a/#", "-C", "3", "-W", "20")
+        broker.wait_for_subscription("a/#")
+        for text in ("1", "2", "3"):
+            publisher = mosquitto("mosquitto_pub", *where, "-t", f"a/{text}", "-m", text)
+            assert (publisher.wait(20), *publisher.communicate()) == (0, "", "")
+        out, err = subscriber.communicate(timeout=20)
+        assert (subscriber.returncode, out, err) == (0, "1\n2\n3\n", "")
+        assert [message.topic for message in broker.messages] == ["a/1", "a/2", "a/3"]
+
+
+def test_mosquitto_waits_as_a_shared_and_persistent_client() -> None:
+    with Broker() as broker:
+        where = ["-p", str(broker.port), "-V", "311", "-q", "1", "-i", "keeper", "-c"]
+        first = mosquitto("mosquitto_sub", *where, "-t", "$share/g/a", "-E")
+        assert first.wait(20) == 0
+        first.communicate()
+        broker.wait_for_client("keeper", connected=False)
+        assert broker.publish("a", "waited", 1)
+        second = mosquitto("mosquitto_sub", *where, "-t", "$share/g/a", "-C", "1", "-W", "20")
+        out, _ = second.communicate(timeout=20)
+        assert out == "waited\n"
+
+
