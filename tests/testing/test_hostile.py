@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
-from typing import Any
 
 import pytest
-from support import packets
 
 from oxmqtt.testing import Broker
+
+from .conftest import MakeClient, start
 
 CONNECT_311 = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01h"
 CONNECT_5 = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01h"
@@ -35,7 +35,7 @@ def exchange(port: int, *pieces: bytes) -> bytes:
 
 
 def serves(broker: Broker) -> bool:
-    answer = exchange(broker.port, packets.connect("w") if hasattr(packets, "connect") else CONNECT_311)
+    answer = exchange(broker.port, CONNECT_311)
     return answer.startswith(b"\x20\x02\x00\x00")
 
 
@@ -84,9 +84,7 @@ def test_websocket_refusals() -> None:
         assert answer.endswith(b"\x8a\x02hi")
 
 
-def test_a_peer_that_never_reads_is_bounded(client: Any, version: int) -> None:
-    from .conftest import start
-
+def test_a_peer_that_never_reads_is_bounded(client: MakeClient) -> None:
     with Broker(max_unsent=100_000) as broker, socket.socket() as sleeper:
         sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         sleeper.connect(("127.0.0.1", broker.port))

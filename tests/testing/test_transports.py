@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.certificates import LOCALHOST, SERVER_USAGE, Authority
+from support.certificates import Authority
 
 from oxmqtt.testing import Broker
 
@@ -49,7 +49,7 @@ def test_rustls_trusts_it_too() -> None:
 
 def test_own_certificates(tmp_path: Path, client: MakeClient) -> None:
     authority = Authority(tmp_path)
-    identity = authority.issue("localhost", LOCALHOST, SERVER_USAGE)
+    identity = authority.issue()
     with Broker(tls=(identity.certificate, identity.key)) as broker:
         one = client("one")
         one.tls_set(str(authority.certificate))

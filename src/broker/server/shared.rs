@@ -141,9 +141,10 @@ pub(super) async fn keep_time(shared: Arc<Shared>) {
         let next = {
             let mut state = shared.lock();
             state.broker.handle_timeout(Instant::now());
-            state.scheduled = None;
+            // Settling must not wake this task again for what it looks at now.
+            state.scheduled = state.broker.poll_timeout();
             shared.settle(&mut state);
-            state.broker.poll_timeout()
+            state.scheduled
         };
         match next {
             Some(at) => {
