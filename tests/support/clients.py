@@ -42,7 +42,7 @@ def dispose(client: Any) -> None:
         if sock is not None:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
+            except (OSError, AttributeError):  # paho's WebSocket has none
                 pass
         client._out_messages.clear()
         client.loop_stop()

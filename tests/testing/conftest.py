@@ -7,11 +7,10 @@ from types import ModuleType
 from typing import Any, Callable
 
 import pytest
+from oxmqtt.testing import Broker
 from support import packets
 from support.clients import dispose, make
 from support.waiting import Mailbox
-
-from oxmqtt.testing import Broker
 
 MakeClient = Callable[..., Any]
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from oxmqtt.testing import Authentication, Broker, BrokerMessage, Subscription
 from support import packets
 from support.clients import properties
 from support.waiting import finishes
-
-from oxmqtt.testing import Authentication, Broker, BrokerMessage, Subscription
 
 from .conftest import MakeClient, start, subscribe
 
@@ -75,17 +74,18 @@ def test_a_will_is_a_message(embedded: Broker, client: MakeClient) -> None:
     assert (seen.payload, seen.qos, seen.client_id) == (b"gone", 1, "one")
 
 
-def test_properties_pass(embedded: Broker, mqtt: ModuleType, paho: ModuleType) -> None:
-    with Broker() as broker:
-        import oxmqtt.publish
-
-        list_ = properties(mqtt, "PUBLISH", UserProperty=("k", "v"), ContentType="text")
-        oxmqtt.publish.single(
-            "a", "x", hostname=broker.host, port=broker.port, protocol=mqtt.MQTTv5, properties=list_
-        )
-        seen = broker.wait_for("a")
-    assert seen.properties is not None
-    assert (seen.properties.UserProperty, seen.properties.ContentType) == ([("k", "v")], "text")
+def test_properties_pass(
+    embedded: Broker, client: MakeClient, library: ModuleType, version: int
+) -> None:
+    if version != packets.V5:
+        pytest.skip("no properties before MQTT 5.0")
+    one = start(client("one"), embedded.port)
+    subscribe(one, embedded, "a")
+    given = properties(library, "PUBLISH", UserProperty=("k", "v"), ContentType="text")
+    one.publish("a", "x", properties=given)
+    for seen in (embedded.wait_for("a"), one.received.wait_count(1)[0]):
+        assert seen.properties is not None
+        assert (seen.properties.UserProperty, seen.properties.ContentType) == ([("k", "v")], "text")
 
 
 def test_messages_are_waited_for_one_by_one(embedded: Broker, client: MakeClient) -> None:
@@ -193,7 +193,7 @@ def test_the_end(client: MakeClient) -> None:
 
 
 def native_threads() -> int:
-    names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
     return sum(name.strip() == "oxmqtt-broker" for name in names)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from support import packets
-
 from oxmqtt.testing import Broker
+from support import packets
 
 from .conftest import MakeClient, start, subscribe
 

@@ -6,7 +6,6 @@ import random
 import socket
 
 import pytest
-
 from oxmqtt.testing import Broker
 
 from .conftest import MakeClient, start

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.certificates import Authority
-
 from oxmqtt.testing import Broker
+from support.certificates import Authority
 
 from .conftest import MakeClient, start, subscribe
 
@@ -100,5 +98,3 @@ def test_mosquitto_waits_as_a_shared_and_persistent_client() -> None:
         second = mosquitto("mosquitto_sub", *where, "-t", "$share/g/a", "-C", "1", "-W", "20")
         out, _ = second.communicate(timeout=20)
         assert out == "waited\n"
-
-

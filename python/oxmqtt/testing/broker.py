@@ -149,10 +149,12 @@ class Broker:
     @property
     def clients(self) -> list[BrokerClient]:
         """The connected clients, in the order of their identifiers."""
-        return [
-            BrokerClient(*fields, tuple(Subscription(*each) for each in subscriptions))
-            for *fields, subscriptions in self._server.clients()
-        ]
+        clients = []
+        for client_id, version, address, clean, keep_alive, filters in self._server.clients():
+            subscriptions = tuple(Subscription(*each) for each in filters)
+            told = BrokerClient(client_id, version, address, clean, keep_alive, subscriptions)
+            clients.append(told)
+        return clients
 
     @property
     def dropped(self) -> int:
