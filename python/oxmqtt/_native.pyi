@@ -332,7 +332,6 @@ _SubscriptionFields = tuple[str, int, bool, bool, int]
 _ClientFields = tuple[str, int, str, bool, int, list[_SubscriptionFields]]
 
 @final
-@disjoint_base
 class Cancellation:
     """Ends a wait from another thread."""
 
@@ -340,7 +339,6 @@ class Cancellation:
     def cancel(self) -> None: ...
 
 @final
-@disjoint_base
 class BrokerServer:
     """A running broker; a forked child has none."""
 

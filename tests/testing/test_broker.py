@@ -153,14 +153,32 @@ def test_coroutines_wait_without_holding_up_the_loop() -> None:
 def test_enhanced_authentication() -> None:
     from oxmqtt import aio
 
-    dialogue = Authentication("RIDDLE", [(b"hello", b"what is it?"), (b"a broker", b"")])
+    dialogue = Authentication("RIDDLE", [(b"hello", b"what is it?"), (b"a broker", b"right")])
 
     async def main() -> None:
         async with Broker(authentication=dialogue) as broker:
+
+            def client(name: str, answer: bytes) -> aio.Client:
+                async def respond(challenge: bytes | None) -> bytes:
+                    return b"hello" if challenge is None else answer
+
+                return aio.Client(
+                    broker.host,
+                    broker.port,
+                    identifier=name,
+                    protocol=aio.ProtocolVersion.V5,
+                    authentication=aio.Authentication("RIDDLE", respond),
+                )
+
+            with pytest.raises(aio.MqttError):
+                async with client("wrong", b"a client"):
+                    pass
             with pytest.raises(aio.MqttError):
                 async with aio.Client(broker.host, broker.port, protocol=aio.ProtocolVersion.V5):
                     pass
-            assert broker.clients == []
+            async with client("right", b"a broker") as right:
+                assert [told.client_id for told in broker.clients] == ["right"]
+                await right.reauthenticate()
 
     asyncio.run(main())
 
