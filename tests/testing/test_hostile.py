@@ -79,8 +79,10 @@ def test_websocket_refusals() -> None:
         for frame in (b"\x82\x02\xc0\x00", b"\x81\x80\x00\x00\x00\x00"):
             answer = exchange(port, UPGRADE, frame)
             assert answer.startswith(b"HTTP/1.1 101") and answer.endswith(b"\x88\x02\x03\xea")
-        answer = exchange(port, UPGRADE, b"\x89\x82\x00\x00\x00\x00hi")
-        assert answer.endswith(b"\x8a\x02hi")
+        # In one piece and in two.
+        ping = b"\x89\x82\x00\x00\x00\x00hi"
+        for pieces in ((UPGRADE + ping,), (UPGRADE, ping)):
+            assert exchange(port, *pieces).endswith(b"\x8a\x02hi")
 
 
 def test_a_peer_that_never_reads_is_bounded(client: MakeClient) -> None:

@@ -41,8 +41,10 @@ pub(super) struct WebSocket {
     masked: usize,
     /// The last data frame was not the end of its message.
     fragmented: bool,
-    /// Answers, as they go out.
+    /// Answers, as they go out; each kind is there once at the most.
     replies: Vec<u8>,
+    /// The answer to the latest ping: a flood of them fills no memory.
+    pong: Option<Vec<u8>>,
     closed: bool,
 }
 
@@ -88,6 +90,9 @@ impl WebSocket {
     /// Appends `output` as one binary frame, behind the answers that are due.
     pub(super) fn encode(&mut self, output: &mut Vec<u8>, raw: &mut Vec<u8>) {
         raw.append(&mut self.replies);
+        if let Some(payload) = self.pong.take().filter(|_| !self.closed) {
+            put_frame(OpCode::Control(Control::Pong), &payload, raw);
+        }
         if !output.is_empty() && !self.closed {
             put_frame(OpCode::Data(Data::Binary), output, raw);
         }
@@ -184,16 +189,15 @@ impl WebSocket {
         self.unmask(&masked, &mut payload);
         self.expect = Expect::Header;
         match kind {
-            // One answer waits at the most: a flood of pings fills no memory.
-            Control::Ping if self.replies.is_empty() => {
-                put_frame(OpCode::Control(Control::Pong), &payload, &mut self.replies);
+            Control::Ping => {
+                self.pong = Some(payload);
                 Ok(())
             }
             Control::Close => {
                 self.reply_close(payload.get(..2).unwrap_or_default());
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
-            Control::Ping | Control::Pong | Control::Reserved(_) => Ok(()),
+            Control::Pong | Control::Reserved(_) => Ok(()),
         }
     }
 
