@@ -369,7 +369,12 @@ class BrokerServer:
     def clients(self) -> list[_ClientFields]: ...
     def counters(self) -> tuple[int, int]: ...
     def publish(
-        self, topic: str, payload: PayloadType, qos: int, retain: bool, properties: Properties | None
+        self,
+        topic: str,
+        payload: PayloadType,
+        qos: int,
+        retain: bool,
+        properties: Properties | None,
     ) -> bool: ...
     def wait_for_message(
         self, filter: str, timeout: float | None, cancellation: Cancellation
