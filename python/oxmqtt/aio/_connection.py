@@ -311,7 +311,11 @@ class Connection:
             return
         waiter = self._loop.create_future()
         self._offline.append(waiter)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter in self._offline:
+                self._offline.remove(waiter)
 
     def _wake_in(self, seconds: float) -> None:
         """The mailbox wants to look for what takes too long."""
