@@ -79,7 +79,7 @@ class Requesting(Publishing, Subscribing):
             self._subscribing_for_replies = asyncio.Lock()
         async with self._subscribing_for_replies:
             topic = self._reply_topic or f"oxmqtt/replies/{uuid.uuid4().hex}"
-            if self._subscriptions.get(topic, -1) != 2:
+            if topic not in self._subscriptions:
                 (code,) = await self.subscribe(topic, 2)
                 if code.is_failure:
                     raise MqttError(f"Could not subscribe for answers: {code}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Union
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from ..enums import MQTTErrorCode
 from ..reasoncodes import ReasonCode
@@ -19,6 +20,14 @@ SubscribeTopic = Union[
 ]
 
 
+class Subscription(NamedTuple):
+    """What was asked for with a topic filter."""
+
+    option: SubscribeOptions | int
+    #: Of the SUBSCRIBE; those of one call are the same object.
+    properties: Properties | None
+
+
 class Subscribing(Connection):
     """``subscribe`` and ``unsubscribe``."""
 
@@ -27,8 +36,8 @@ class Subscribing(Connection):
         self._client.on_unsubscribe = weakly(self._on_answer)
         #: By packet identifier.
         self._requests: dict[int, asyncio.Future[list[ReasonCode]]] = {}
-        #: The option of each topic filter.
-        self._subscriptions: dict[str, SubscribeOptions | int] = {}
+        #: By topic filter.
+        self._subscriptions: dict[str, Subscription] = {}
 
     async def subscribe(
         self,
@@ -53,6 +62,7 @@ class Subscribing(Connection):
         :raises MqttError: the connection was lost, or the time is up.
         :raises ValueError: a filter, QoS or option is not valid.
         """
+        properties = copy.copy(properties)  # the caller may go on to change them
         codes = await self._request(
             lambda: self._client.subscribe(topic, qos, options, properties),
             "Could not subscribe to topic",
@@ -62,7 +72,7 @@ class Subscribing(Connection):
         for given, code in zip(filters, codes):
             name, option = given if isinstance(given, tuple) else (given, options or qos)
             if not code.is_failure:
-                self._subscriptions[name] = option
+                self._subscriptions[name] = Subscription(option, properties)
         return codes
 
     async def unsubscribe(
@@ -138,15 +148,22 @@ class Subscribing(Connection):
         """
         if is_first:
             self._subscriptions.clear()
-        if not self._subscriptions:
-            return
-        rc, mid = self._client.subscribe(list(self._subscriptions.items()))
+        groups: dict[int, list[str]] = {}
+        for name, subscription in self._subscriptions.items():
+            groups.setdefault(id(subscription.properties), []).append(name)
+        for names in groups.values():
+            self._renew(names)
+
+    def _renew(self, names: list[str]) -> None:
+        """Subscribes again to topic filters that have the same properties."""
+        options: Any = [(name, self._subscriptions[name].option) for name in names]
+        properties = self._subscriptions[names[0]].properties
+        rc, mid = self._client.subscribe(options, properties=properties)
         if mid is None:
             self._logger.warning("Could not subscribe again: %s", MqttCodeError(rc))
             return
         assert self._loop is not None
         answer = self._requests[mid] = self._loop.create_future()
-        names = list(self._subscriptions)
 
         def check(answer: asyncio.Future[list[ReasonCode]]) -> None:
             if self._requests.get(mid) is answer:
