@@ -28,7 +28,7 @@ def exchange(port: int, *pieces: bytes) -> bytes:
             peer.shutdown(socket.SHUT_WR)
             while more := peer.recv(65_536):
                 got += more
-        except ConnectionError:
+        except OSError:  # it is closed, at whatever point
             pass
         return bytes(got)
 
