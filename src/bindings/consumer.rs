@@ -5,80 +5,13 @@
 //! in good order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::engine::Core;
-
+use super::acks::Acks;
 use super::application_message::{AckDue, Message};
 use super::mailbox::Mailbox;
-
-/// Acknowledgements are sent together, this many or this late at the most.
-const MOST_ACKS: usize = 128;
-const LATEST_ACK: Duration = Duration::from_millis(1);
-
-/// Acknowledgements of one client that are due, and messages that consumers left behind.
-#[derive(Default)]
-pub(super) struct Acks {
-    state: Mutex<AcksState>,
-}
-
-#[derive(Default)]
-struct AcksState {
-    due: Vec<AckDue>,
-    since: Option<Instant>,
-    left_over: Vec<AckDue>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Acks {
-    /// Makes acknowledgements due, along with what was left over, and sends them when there are enough.
-    /// Whether somebody has to call [`Self::send`] soon.
-    pub(super) fn add(&self, core: &Core, dues: impl IntoIterator<Item = AckDue>) -> bool {
-        let mut state = lock(&self.state);
-        let AcksState { due, since, left_over } = &mut *state;
-        let had_none = due.is_empty();
-        due.append(left_over);
-        due.extend(dues);
-        if due.is_empty() {
-            return false;
-        }
-        let now = Instant::now();
-        let since = *since.get_or_insert(now);
-        if due.len() < MOST_ACKS && now - since < LATEST_ACK {
-            return had_none;
-        }
-        drop(state);
-        self.send(core);
-        false
-    }
-
-    /// Sends those that are due.
-    pub(super) fn send(&self, core: &Core) {
-        let mut state = lock(&self.state);
-        state.since = None;
-        let due = std::mem::take(&mut state.due);
-        drop(state);
-        if !due.is_empty() {
-            core.acknowledge(&due);
-        }
-    }
-
-    fn leave_over(&self, dues: &mut Vec<AckDue>) {
-        if !dues.is_empty() {
-            lock(&self.state).left_over.append(dues);
-        }
-    }
-
-    pub(super) fn has_left_over(&self) -> bool {
-        !lock(&self.state).left_over.is_empty()
-    }
-}
 
 /// One reader of a client's messages; ``oxmqtt.aio.MessagesIterator`` builds on it.
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]
@@ -90,9 +23,13 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
+    fn in_hand(&self) -> MutexGuard<'_, Vec<AckDue>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Acknowledges what it had in hand; it asks for more.
     fn ask(&self, py: Python<'_>) -> PyResult<()> {
-        let mut in_hand = lock(&self.in_hand);
+        let mut in_hand = self.in_hand();
         if in_hand.is_empty() && !self.acks.has_left_over() {
             return Ok(());
         }
@@ -108,7 +45,7 @@ impl Consumer {
         }
         let mut dues = messages.iter().filter_map(|message| message.ack_due()).peekable();
         if dues.peek().is_some() {
-            lock(&self.in_hand).extend(dues);
+            self.in_hand().extend(dues);
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::codec::{ReasonCode, Version};
 use crate::engine::{Core, Patience};
 use crate::session::{Message as Received, Ticket};
 
+use super::acks::Acks;
 use super::application_message::{AckDue, Message, topic_class};
 use super::client::{ClientBase, Given};
-use super::consumer::Acks;
 use super::errors::{ErrorCode, publish_error};
 use super::message_info::Tracking;
 use super::pending::{Batch, PendingPublishes, Waiter, resolve};
