@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from oxmqtt import aio
+from oxmqtt.aio._subscribing import Subscription
 from support import packets
 from support.mosquitto import Mosquitto
 from support.packets import CONNECT, PUBLISH, SUBSCRIBE, V5, V311
@@ -292,6 +293,51 @@ def test_a_client_that_is_dropped_stops_making_connections(
                 await asyncio.sleep(0.01)
 
     run(program)
+
+
+def test_an_answer_that_nobody_waits_for_any_more_counts(
+    run: Run, peer: ScriptedPeer, name: str
+) -> None:
+    """SUBACK and UNSUBACK after the time-out of the call: the next connection knows of them."""
+
+    def broker(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        connection.accept_client()
+        for _ in range(4):
+            requests.append(connection.read())
+            if len(requests) > 2:  # the first two are answered late
+                connection.send(connection.answer(requests[-1]))
+            if len(requests) == 3:
+                timed_out.wait(10)
+                connection.send(connection.answer(requests[0]), connection.answer(requests[1]))
+        connection.reset()
+        connection = peer.accept()
+        connection.accept_client()
+        assert connection.expect(SUBSCRIBE).filters == [("late", 1)]
+        again.set()
+        connection.serve()
+
+    requests: list[packets.Packet] = []
+    timed_out, again = threading.Event(), threading.Event()
+
+    async def program() -> None:
+        connected = aio.Client(peer.host, peer.port, reconnect=True)
+        connected._client._reconnect_min_delay = 0.02
+        async with connected:
+            connected._subscriptions["gone"] = Subscription(0, None)
+            for call in (connected.subscribe("late", 1), connected.unsubscribe("gone")):
+                task = asyncio.ensure_future(call)
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(task, 0.05)
+            await connected.publish(name, "m", qos=1)
+            timed_out.set()
+            await connected.publish(name, "m", qos=1)
+            while not again.is_set():
+                await asyncio.sleep(0.01)
+
+    peer.converse(broker)
+    run(program)
+    peer.finish()
 
 
 @pytest.mark.parametrize("reconnects", [False, True])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from ..enums import MQTTErrorCode
@@ -28,6 +30,18 @@ class Subscription(NamedTuple):
     properties: Properties | None
 
 
+#: Gets the reason codes of an answer, whether or not anybody still waits for it.
+Granted = Callable[[list[ReasonCode]], None]
+
+
+class Request(NamedTuple):
+    """A SUBSCRIBE or UNSUBSCRIBE on its way."""
+
+    granted: Granted
+    #: The coroutine's that waits for the answer, if one does.
+    answer: asyncio.Future[list[ReasonCode]] | None
+
+
 class Subscribing(Connection):
     """``subscribe`` and ``unsubscribe``."""
 
@@ -35,7 +49,7 @@ class Subscribing(Connection):
         self._client.on_subscribe = weakly(self._on_answer)
         self._client.on_unsubscribe = weakly(self._on_answer)
         #: By packet identifier.
-        self._requests: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._requests: dict[int, Request] = {}
         #: By topic filter.
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -63,17 +77,20 @@ class Subscribing(Connection):
         :raises ValueError: a filter, QoS or option is not valid.
         """
         properties = copy.copy(properties)  # the caller may go on to change them
-        codes = await self._request(
+        filters: list[Any] = list(topic) if isinstance(topic, list) else [topic]
+
+        def granted(codes: list[ReasonCode]) -> None:
+            for given, code in zip(filters, codes):
+                name, option = given if isinstance(given, tuple) else (given, options or qos)
+                if not code.is_failure:
+                    self._subscriptions[name] = Subscription(option, properties)
+
+        return await self._request(
             lambda: self._client.subscribe(topic, qos, options, properties),
+            granted,
             "Could not subscribe to topic",
             timeout,
         )
-        filters = topic if isinstance(topic, list) else [topic]
-        for given, code in zip(filters, codes):
-            name, option = given if isinstance(given, tuple) else (given, options or qos)
-            if not code.is_failure:
-                self._subscriptions[name] = Subscription(option, properties)
-        return codes
 
     async def unsubscribe(
         self,
@@ -90,26 +107,33 @@ class Subscribing(Connection):
         :raises MqttError: the connection was lost, or the time is up.
         :raises ValueError: a filter is not valid.
         """
-        codes = await self._request(
+        names = list(topic) if isinstance(topic, list) else [topic]
+
+        def granted(codes: list[ReasonCode]) -> None:
+            for name, code in zip_longest(names, codes):  # none under MQTT 3.x
+                if code is None or not code.is_failure:
+                    self._subscriptions.pop(name, None)
+
+        return await self._request(
             lambda: self._client.unsubscribe(topic, properties),
+            granted,
             "Could not unsubscribe from topic",
             timeout,
         )
-        for name in topic if isinstance(topic, list) else [topic]:
-            self._subscriptions.pop(name, None)
-        return codes
 
-    async def _request(self, send: Any, failure: str, timeout: float | None) -> list[ReasonCode]:
+    async def _request(
+        self, send: Any, granted: Granted, failure: str, timeout: float | None
+    ) -> list[ReasonCode]:
         calls = self._outgoing_calls_sem
         if calls is not None:
             await calls.acquire()
         try:
-            return await self._wait_for(self._ask(send, failure), timeout)
+            return await self._wait_for(self._ask(send, granted, failure), timeout)
         finally:
             if calls is not None:
                 calls.release()
 
-    async def _ask(self, send: Any, failure: str) -> list[ReasonCode]:
+    async def _ask(self, send: Any, granted: Granted, failure: str) -> list[ReasonCode]:
         while True:
             await self._wait_until_online()
             rc, mid = send()
@@ -117,7 +141,7 @@ class Subscribing(Connection):
                 raise MqttCodeError(rc, failure) from self._lost
             assert self._loop is not None
             answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-            self._requests[mid] = answer
+            self._requests[mid] = Request(granted, answer)
             self._mailbox.await_answers(1)
             try:
                 return await answer
@@ -126,21 +150,23 @@ class Subscribing(Connection):
                     raise self._disconnected("Disconnected before the broker answered") from None
             finally:
                 self._mailbox.await_answers(-1)
-                if self._requests.get(mid) is answer:
-                    del self._requests[mid]
 
     def _on_answer(
         self, client: Any, userdata: Any, mid: int, reason_codes: Any, properties: Any
     ) -> None:
-        answer = self._requests.get(mid)
-        if answer is not None and not answer.done():
-            answer.set_result(reason_codes)
+        request = self._requests.pop(mid, None)
+        if request is None:
+            return
+        request.granted(reason_codes)
+        if request.answer is not None and not request.answer.done():
+            request.answer.set_result(reason_codes)
 
     def _forget_requests(self) -> None:
         super()._forget_requests()
-        for answer in self._requests.values():
-            if not answer.done():
-                answer.set_exception(_ConnectionLost())
+        for request in self._requests.values():
+            if request.answer is not None and not request.answer.done():
+                request.answer.set_exception(_ConnectionLost())
+        self._requests.clear()
 
     def _renew_subscriptions(self, is_first: bool) -> None:
         """The broker has a new session: asks it again for everything that was subscribed since the
@@ -162,19 +188,13 @@ class Subscribing(Connection):
         if mid is None:
             self._logger.warning("Could not subscribe again: %s", MqttCodeError(rc))
             return
-        assert self._loop is not None
-        answer = self._requests[mid] = self._loop.create_future()
 
-        def check(answer: asyncio.Future[list[ReasonCode]]) -> None:
-            if self._requests.get(mid) is answer:
-                del self._requests[mid]
-            if answer.cancelled() or answer.exception() is not None:
-                return  # lost again; the next connection asks again
-            for name, code in zip(names, answer.result()):
+        def granted(codes: list[ReasonCode]) -> None:
+            for name, code in zip(names, codes):
                 if code.is_failure:
                     self._logger.error("Could not subscribe to %s again: %s", name, code)
 
-        answer.add_done_callback(check)
+        self._requests[mid] = Request(granted, None)
 
 
 class _ConnectionLost(Exception):
