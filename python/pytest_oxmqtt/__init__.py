@@ -6,6 +6,7 @@ test asks for one of the fixtures.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -46,12 +47,20 @@ def mqtt_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 @pytest.fixture
 def mqtt_client(mqtt_broker: Broker) -> Iterator[client.Client]:
-    """An `oxmqtt.client.Client` that is connected to `mqtt_broker`, its loop running."""
+    """An `oxmqtt.client.Client` that is connected to `mqtt_broker`, its loop running.
+
+    Unless a fault prevents it: then it goes on trying.
+    """
     from oxmqtt.client import CallbackAPIVersion, Client
 
+    answered = threading.Event()
     connected = Client(CallbackAPIVersion.VERSION2)
+    connected.on_connect = connected.on_disconnect = lambda *_: answered.set()
     connected.connect(mqtt_broker.host, mqtt_broker.port)
     connected.loop_start()
+    if not answered.wait(10):
+        raise TimeoutError("no answer to CONNECT within 10 s")
+    connected.on_connect = connected.on_disconnect = None
     yield connected
     connected.disconnect()
     connected.loop_stop()

@@ -13,6 +13,25 @@ import time
 import pytest
 
 
+@pytest.mark.parametrize("attempt", range(10))
+def test_the_client_is_connected(mqtt_broker, mqtt_client, attempt):
+    assert mqtt_client.is_connected()
+    assert len(mqtt_broker.clients) == 1
+
+
+@pytest.mark.mqtt_faults(refuse=0x88)
+def test_the_client_is_refused(mqtt_broker, mqtt_client):
+    assert not mqtt_client.is_connected()
+    mqtt_broker.refuse(None)
+    mqtt_client.publish("a", "x", 1).wait_for_publish(10)
+
+
+@pytest.mark.mqtt_faults(cut_after=1)
+def test_the_client_is_cut_off(mqtt_broker, mqtt_client):
+    mqtt_client.publish("a", "x", 1).wait_for_publish(10)
+    assert len(mqtt_broker.messages) == 1
+
+
 def test_client_and_messages(mqtt_client, mqtt_messages):
     for text in ("1", "2"):
         mqtt_client.publish("a", text, 1)
@@ -68,7 +87,7 @@ def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[s
 
 def test_the_fixtures(tmp_path: Path) -> None:
     done = run(tmp_path, TESTS, "-W", "error")
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "16 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_run_without_the_fixtures_pays_nothing(tmp_path: Path) -> None:
