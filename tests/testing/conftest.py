@@ -1,4 +1,4 @@
-"""Clients of both libraries in the versions that matter, on an embedded broker."""
+"""Clients of both libraries in the versions that matter, for the fixture `mqtt_broker`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ from support.clients import dispose, make
 from support.waiting import Mailbox
 
 MakeClient = Callable[..., Any]
-
-
-@pytest.fixture
-def embedded() -> Iterator[Broker]:
-    with Broker() as running:
-        yield running
 
 
 @pytest.fixture(params=["oxmqtt", "paho"])

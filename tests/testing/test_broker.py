@@ -22,89 +22,89 @@ from .conftest import MakeClient, start, subscribe
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_a_message_there_and_back(
-    embedded: Broker, client: MakeClient, version: int, qos: int
+    mqtt_broker: Broker, client: MakeClient, version: int, qos: int
 ) -> None:
-    one = start(client("one"), embedded.port)
-    subscribe(one, embedded, "a/+", qos)
+    one = start(client("one"), mqtt_broker.port)
+    subscribe(one, mqtt_broker, "a/+", qos)
     one.publish("a/b", b"x", qos).wait_for_publish(5)
     [message] = one.received.wait_count(1)
     assert (message.topic, message.payload, message.qos) == ("a/b", b"x", qos)
-    seen = embedded.wait_for("a/#")
+    seen = mqtt_broker.wait_for("a/#")
     assert (seen.topic, seen.payload, seen.qos, seen.retain) == ("a/b", b"x", qos, False)
     assert seen.client_id == "one"
     assert (seen.properties is None) == (version != packets.V5)
-    assert embedded.messages == [seen] or version == packets.V5
-    assert (embedded.received, embedded.dropped) == (1, 0)
+    assert mqtt_broker.messages == [seen] or version == packets.V5
+    assert (mqtt_broker.received, mqtt_broker.dropped) == (1, 0)
 
 
-def test_the_broker_publishes(embedded: Broker, client: MakeClient) -> None:
-    one = start(client("one"), embedded.port)
-    assert not embedded.publish("a", "nobody")
-    subscribe(one, embedded, "a", 2)
-    assert embedded.publish("a", "x", qos=2)
+def test_the_broker_publishes(mqtt_broker: Broker, client: MakeClient) -> None:
+    one = start(client("one"), mqtt_broker.port)
+    assert not mqtt_broker.publish("a", "nobody")
+    subscribe(one, mqtt_broker, "a", 2)
+    assert mqtt_broker.publish("a", "x", qos=2)
     [message] = one.received.wait_count(1)
     assert (message.payload, message.qos) == (b"x", 2)
-    assert embedded.messages == []
-    embedded.publish("kept", b"y", retain=True)
-    subscribe(one, embedded, "kept")
+    assert mqtt_broker.messages == []
+    mqtt_broker.publish("kept", b"y", retain=True)
+    subscribe(one, mqtt_broker, "kept")
     assert one.received.wait_count(2)[1].retain
     for topic in ("a/+", "a\0"):
         with pytest.raises(ValueError):
-            embedded.publish(topic)
+            mqtt_broker.publish(topic)
 
 
-def test_clients_are_told(embedded: Broker, client: MakeClient, version: int) -> None:
-    one = start(client("one"), embedded.port, keepalive=77)
-    subscribe(one, embedded, "a/#", 1)
-    [told] = embedded.clients
+def test_clients_are_told(mqtt_broker: Broker, client: MakeClient, version: int) -> None:
+    one = start(client("one"), mqtt_broker.port, keepalive=77)
+    subscribe(one, mqtt_broker, "a/#", 1)
+    [told] = mqtt_broker.clients
     assert (told.client_id, told.version, told.keep_alive) == ("one", version, 77)
     assert told.clean_start and told.address.startswith("127.0.0.1:")
     assert told.subscriptions == (Subscription("a/#", 1, False, False, 0),)
     one.disconnect()
-    embedded.wait_for_client("one", connected=False)
-    assert embedded.clients == []
+    mqtt_broker.wait_for_client("one", connected=False)
+    assert mqtt_broker.clients == []
 
 
-def test_a_will_is_a_message(embedded: Broker, client: MakeClient) -> None:
+def test_a_will_is_a_message(mqtt_broker: Broker, client: MakeClient) -> None:
     one = client("one")
     one.will_set("will", b"gone", 1)
-    start(one, embedded.port)
-    assert embedded.drop_connections("one") == 1
-    seen = embedded.wait_for("will")
+    start(one, mqtt_broker.port)
+    assert mqtt_broker.drop_connections("one") == 1
+    seen = mqtt_broker.wait_for("will")
     assert (seen.payload, seen.qos, seen.client_id) == (b"gone", 1, "one")
 
 
 def test_properties_pass(
-    embedded: Broker, client: MakeClient, library: ModuleType, version: int
+    mqtt_broker: Broker, client: MakeClient, library: ModuleType, version: int
 ) -> None:
     if version != packets.V5:
         pytest.skip("no properties before MQTT 5.0")
-    one = start(client("one"), embedded.port)
-    subscribe(one, embedded, "a")
+    one = start(client("one"), mqtt_broker.port)
+    subscribe(one, mqtt_broker, "a")
     given = properties(library, "PUBLISH", UserProperty=("k", "v"), ContentType="text")
     one.publish("a", "x", properties=given)
-    for seen in (embedded.wait_for("a"), one.received.wait_count(1)[0]):
+    for seen in (mqtt_broker.wait_for("a"), one.received.wait_count(1)[0]):
         assert seen.properties is not None
         assert (seen.properties.UserProperty, seen.properties.ContentType) == ([("k", "v")], "text")
 
 
-def test_messages_are_waited_for_one_by_one(embedded: Broker, client: MakeClient) -> None:
-    one = start(client("one"), embedded.port)
+def test_messages_are_waited_for_one_by_one(mqtt_broker: Broker, client: MakeClient) -> None:
+    one = start(client("one"), mqtt_broker.port)
     for payload in ("1", "2"):
         one.publish("a", payload, 1).wait_for_publish(5)
-    assert [embedded.wait_for("a").payload for _ in range(2)] == [b"1", b"2"]
+    assert [mqtt_broker.wait_for("a").payload for _ in range(2)] == [b"1", b"2"]
     with pytest.raises(TimeoutError, match=r"no message for 'a' within 0\.01 s"):
-        embedded.wait_for("a", timeout=0.01)
+        mqtt_broker.wait_for("a", timeout=0.01)
     threading.Timer(0.05, lambda: one.publish("a", "3")).start()
-    assert embedded.wait_for("a").payload == b"3"
+    assert mqtt_broker.wait_for("a").payload == b"3"
     with pytest.raises(ValueError):
-        embedded.wait_for("a/#/b")
+        mqtt_broker.wait_for("a/#/b")
     with pytest.raises(TimeoutError):
-        embedded.wait_for_client("nobody", timeout=0)
+        mqtt_broker.wait_for_client("nobody", timeout=0)
     with pytest.raises(TimeoutError):
-        embedded.wait_for_subscription("nothing", timeout=0)
-    embedded.clear()
-    assert embedded.messages == []
+        mqtt_broker.wait_for_subscription("nothing", timeout=0)
+    mqtt_broker.clear()
+    assert mqtt_broker.messages == []
 
 
 def test_the_record_is_bounded(client: MakeClient) -> None:
@@ -215,10 +215,10 @@ def native_threads() -> int:
     return sum(name.strip() == "oxmqtt-broker" for name in names)
 
 
-def test_a_wait_ends_with_the_broker(embedded: Broker) -> None:
-    threading.Timer(0.05, embedded.close).start()
+def test_a_wait_ends_with_the_broker(mqtt_broker: Broker) -> None:
+    threading.Timer(0.05, mqtt_broker.close).start()
     with pytest.raises(RuntimeError, match="closed"):
-        finishes(lambda: embedded.wait_for("a", timeout=30), 5, "the wait")
+        finishes(lambda: mqtt_broker.wait_for("a", timeout=30), 5, "the wait")
 
 
 PROGRAMS = {
@@ -267,9 +267,9 @@ def test_bad_options(options: dict[str, Any]) -> None:
         Broker(**options)
 
 
-def test_a_port_in_use(embedded: Broker) -> None:
+def test_a_port_in_use(mqtt_broker: Broker) -> None:
     with pytest.raises(OSError):
-        Broker(port=embedded.port)
+        Broker(port=mqtt_broker.port)
     for name in ("tls_port", "websocket_port", "secure_websocket_port", "ca_pem"):
         with pytest.raises(RuntimeError):
-            getattr(embedded, name)
+            getattr(mqtt_broker, name)

@@ -52,10 +52,10 @@ def serves(broker: Broker) -> bool:
     ],
 )
 def test_a_malformed_packet_is_answered_with_its_reason(
-    embedded: Broker, sent: bytes, reason: int
+    mqtt_broker: Broker, sent: bytes, reason: int
 ) -> None:
-    assert exchange(embedded.port, CONNECT_5, sent).endswith(bytes([0xE0, 1, reason]))
-    assert serves(embedded)
+    assert exchange(mqtt_broker.port, CONNECT_5, sent).endswith(bytes([0xE0, 1, reason]))
+    assert serves(mqtt_broker)
 
 
 @pytest.mark.parametrize("seed", range(20))
