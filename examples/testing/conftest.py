@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a broker in the process, and a thermostat that runs on it."""
+"""What the tests of this folder share: a thermostat that runs on the broker of the pytest plugin."""
 
 from __future__ import annotations
 
@@ -15,19 +15,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    testing = pytest.importorskip("oxmqtt.testing")
-    with testing.Broker() as running:
-        yield running
-
-
-@pytest.fixture
-def thermostat(broker: Broker) -> Iterator[Thermostat]:
+def thermostat(mqtt_broker: Broker) -> Iterator[Thermostat]:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="thermostat")
     client.reconnect_delay_set(0.05, 0.5)
     running = Thermostat(client)
     with client:
-        client.connect(broker.host, broker.port)
+        client.connect(mqtt_broker.host, mqtt_broker.port)
         client.loop_start()
         assert running.ready.wait(10)
         yield running
