@@ -20,8 +20,13 @@ def test_the_page_has_test_files() -> None:
 @pytest.mark.parametrize("source", BLOCKS, ids=range(1, len(BLOCKS) + 1))
 def test_a_block(tmp_path: Path, source: str) -> None:
     (tmp_path / "test_block.py").write_text(source)
+    options = ["-p", "no:asyncio"]
+    if "pytest_asyncio" in source:
+        pytest.importorskip("pytest_asyncio")
+        # which warns that its default will change
+        options = ["-o", "asyncio_default_fixture_loop_scope=function"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options],
         cwd=tmp_path,
         capture_output=True,
         text=True,

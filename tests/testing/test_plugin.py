@@ -73,11 +73,14 @@ def test_nothing_is_imported():
 """
 
 
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+
+
 def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(source)
     command = ["-m", "pytest", "-q", "--strict-markers"]
     return subprocess.run(
-        [sys.executable, *command, "-p", "no:cacheprovider", *words, "test_it.py"],
+        [sys.executable, *command, *WITHOUT, *words, "test_it.py"],
         cwd=folder,
         capture_output=True,
         text=True,
