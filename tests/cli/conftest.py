@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from oxmqtt.testing import Broker
 from support.mosquitto import Mosquitto
 from support.process import Process
 from support.waiting import Deadline, eventually
@@ -85,7 +86,7 @@ def tool(name: str, *words: object) -> list[str]:
     return [found, *map(str, words)]
 
 
-def at(broker: Mosquitto) -> tuple[str, str, str, str]:
+def at(broker: Mosquitto | Broker) -> tuple[str, str, str, str]:
     return "-h", broker.host, "-p", str(broker.port)
 
 
