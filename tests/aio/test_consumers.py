@@ -7,17 +7,21 @@ from collections import Counter
 
 import pytest
 from oxmqtt import aio
-from support.mosquitto import Mosquitto
+from oxmqtt.testing import Broker
 
 from .conftest import Run
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_each_message_goes_to_one_of_many(run: Run, broker: Mosquitto, name: str, qos: int) -> None:
+def test_each_message_goes_to_one_of_many(
+    run: Run, mqtt_broker: Broker, name: str, qos: int
+) -> None:
     count = 3000
 
     async def program() -> None:
-        async with aio.Client(broker.host, broker.port, max_inflight_messages=100) as client:
+        async with aio.Client(
+            mqtt_broker.host, mqtt_broker.port, max_inflight_messages=100
+        ) as client:
             await client.subscribe(name, qos=qos)
             seen: Counter[int] = Counter()
             everything = asyncio.Event()
@@ -56,9 +60,9 @@ def test_each_message_goes_to_one_of_many(run: Run, broker: Mosquitto, name: str
     run(program)
 
 
-def test_messages_come_in_order(run: Run, broker: Mosquitto, name: str) -> None:
+def test_messages_come_in_order(run: Run, aio_mqtt_client: aio.Client, name: str) -> None:
     async def program() -> None:
-        async with aio.Client(broker.host, broker.port) as client:
+        async with aio_mqtt_client as client:
             await client.subscribe(name, qos=2)
             numbers = [str(number).encode() for number in range(500)]
             await client.publish_many([(name, number) for number in numbers], qos=2)
@@ -77,9 +81,11 @@ def test_messages_come_in_order(run: Run, broker: Mosquitto, name: str) -> None:
     run(program)
 
 
-def test_a_cancelled_consumer_loses_no_message(run: Run, broker: Mosquitto, name: str) -> None:
+def test_a_cancelled_consumer_loses_no_message(
+    run: Run, aio_mqtt_client: aio.Client, name: str
+) -> None:
     async def program() -> None:
-        async with aio.Client(broker.host, broker.port) as client:
+        async with aio_mqtt_client as client:
             await client.subscribe(name)
             first = asyncio.ensure_future(client.messages.__anext__())
             second = asyncio.ensure_future(client.messages.__anext__())
@@ -100,9 +106,11 @@ def test_a_cancelled_consumer_loses_no_message(run: Run, broker: Mosquitto, name
     run(program)
 
 
-def test_a_waiting_consumer_can_be_cancelled(run: Run, broker: Mosquitto, name: str) -> None:
+def test_a_waiting_consumer_can_be_cancelled(
+    run: Run, aio_mqtt_client: aio.Client, name: str
+) -> None:
     async def program() -> None:
-        async with aio.Client(broker.host, broker.port) as client:
+        async with aio_mqtt_client as client:
             await client.subscribe(name)
             for _ in range(3):
                 with pytest.raises(asyncio.TimeoutError):
@@ -114,9 +122,9 @@ def test_a_waiting_consumer_can_be_cancelled(run: Run, broker: Mosquitto, name: 
     run(program)
 
 
-def test_batches_are_not_empty(run: Run, broker: Mosquitto) -> None:
+def test_batches_are_not_empty(run: Run, aio_mqtt_client: aio.Client) -> None:
     async def program() -> None:
-        async with aio.Client(broker.host, broker.port) as client:
+        async with aio_mqtt_client as client:
             with pytest.raises(ValueError, match="at least 1"):
                 client.batches(0)
 
@@ -124,11 +132,10 @@ def test_batches_are_not_empty(run: Run, broker: Mosquitto) -> None:
 
 
 def test_messages_of_a_lost_connection_come_before_the_error(
-    run: Run, broker: Mosquitto, name: str
+    run: Run, aio_mqtt_client: aio.Client, name: str
 ) -> None:
     async def program() -> None:
-        client = aio.Client(broker.host, broker.port)
-        async with client:
+        async with aio_mqtt_client as client:
             await client.subscribe(name)
             await client.publish_many([(name, str(number)) for number in range(10)], qos=1)
             while len(client.messages) < 10:
@@ -146,11 +153,10 @@ def test_messages_of_a_lost_connection_come_before_the_error(
 
 
 def test_messages_that_nobody_took_are_there_next_time(
-    run: Run, broker: Mosquitto, name: str
+    run: Run, aio_mqtt_client: aio.Client, name: str
 ) -> None:
     async def program() -> None:
-        client = aio.Client(broker.host, broker.port)
-        async with client:
+        async with aio_mqtt_client as client:
             await client.subscribe(name)
             await client.publish_many([(name, "early")] * 3, qos=1)
             while len(client.messages) < 3:
