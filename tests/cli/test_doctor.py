@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from oxmqtt.testing import Broker
 from support import packets
 from support.certificates import LOCALHOST, SERVER_USAGE, Authority, Identity
 from support.mosquitto import Mosquitto, free_port
@@ -224,9 +225,11 @@ def test_it_wants_a_certificate(tmp_path: Path, authority: Authority) -> None:
 
 
 def test_no_tls_there(broker: Mosquitto) -> None:
-    found = examine(url(broker, "mqtts"))
-    assert (found.code, found.last["name"]) == (5, "TLS")
-    assert "mqtt://" in found.last["remedy"]
+    with Broker() as embedded:
+        for each in (broker, embedded):
+            found = examine(url(each, "mqtts"))
+            assert (found.code, found.last["name"]) == (5, "TLS")
+            assert "mqtt://" in found.last["remedy"]
 
 
 def test_only_tls_there(tmp_path: Path, authority: Authority) -> None:
