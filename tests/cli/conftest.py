@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import select
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from oxmqtt.testing import Broker
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, needed
 from support.process import Process
 from support.waiting import Deadline, eventually
 
@@ -79,11 +78,8 @@ def on_terminal(words: list[str], until: bytes, **environment: str) -> bytes:
 
 
 def tool(name: str, *words: object) -> list[str]:
-    """``mosquitto_pub`` or ``mosquitto_sub`` with these arguments."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"no {name} on PATH (Debian: apt-get install mosquitto-clients)")
-    return [found, *map(str, words)]
+    """A program that comes with mosquitto, with these arguments."""
+    return [needed(name), *map(str, words)]
 
 
 def at(broker: Mosquitto | Broker) -> tuple[str, str, str, str]:
@@ -136,7 +132,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """Wants user and password; ``user`` may use ``open/#`` only."""
     folder = tmp_path_factory.mktemp("strict")
     (folder / "passwords").touch()
-    words = ["mosquitto_passwd", "-b", str(folder / "passwords"), "user", "s3cret"]
+    words = tool("mosquitto_passwd", "-b", folder / "passwords", "user", "s3cret")
     subprocess.run(words, check=True)
     (folder / "acl").write_text("user user\ntopic readwrite open/#\n")
     for name in ("passwords", "acl"):

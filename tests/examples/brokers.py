@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Authority
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, needed
 
 USER, PASSWORD = "user", "s3cret"
 IDENTITY, KEY = "sensor-7", "0102030405060708090a0b0c0d0e0f10"
@@ -25,12 +24,11 @@ def address(port: int) -> Environment:
 
 
 def account_file(folder: Path) -> tuple[str, ...]:
-    program = shutil.which("mosquitto_passwd")
-    if program is None:
-        pytest.skip("no mosquitto_passwd on PATH")
     accounts = folder / "accounts"
     done = subprocess.run(
-        [program, "-b", "-c", str(accounts), USER, PASSWORD], capture_output=True, timeout=60
+        [needed("mosquitto_passwd"), "-b", "-c", str(accounts), USER, PASSWORD],
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return (f"password_file {accounts}", "allow_anonymous false")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from support.mosquitto import find_mosquitto
 from support.process import Process
 
 from .brokers import BROKERS, Environment
@@ -129,7 +130,8 @@ def test_example_of_tests(name: str) -> None:
 
 def test_scaling_over_two_brokers(broker_for: Opened, tmp_path: Path) -> None:
     first = broker_for("plain")
-    with BROKERS["mosquitto"]("plain", tmp_path) as second:
+    other = "mosquitto" if find_mosquitto() else "embedded"
+    with BROKERS[other]("plain", tmp_path) as second:
         both = ",".join(f"{each['MQTT_HOST']}:{each['MQTT_PORT']}" for each in (first, second))
         code, output, errors = run(
             [str(EXAMPLES / "scaling/shared_subscription.py")], {"MQTT_BROKERS": both}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.mosquitto import needed
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "testing.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
@@ -19,6 +20,8 @@ def test_the_page_has_test_files() -> None:
 
 @pytest.mark.parametrize("source", BLOCKS, ids=range(1, len(BLOCKS) + 1))
 def test_a_block(tmp_path: Path, source: str) -> None:
+    if "[PROGRAM," in source:
+        needed()
     (tmp_path / "test_block.py").write_text(source)
     options = ["-p", "no:asyncio"]
     if "pytest_asyncio" in source:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from oxmqtt.testing import Broker
 from support.certificates import Authority
+from support.mosquitto import needed
 
 from .conftest import MakeClient, start, subscribe
 
@@ -58,11 +58,8 @@ def test_own_certificates(tmp_path: Path, client: MakeClient) -> None:
 
 
 def mosquitto(name: str, *words: str) -> subprocess.Popen[str]:
-    program = shutil.which(name)
-    if program is None:
-        pytest.skip(f"no {name} on PATH")
     return subprocess.Popen(
-        [program, "-h", "localhost", *words],
+        [needed(name), "-h", "localhost", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -213,6 +213,7 @@ def signed(usual: dict[str, str]) -> dict[str, str]:
     }
 
 
+@pytest.mark.needs_mosquitto("it has WebSocket with a certificate of ours, and without, at once")
 @pytest.mark.parametrize("headers", [signed, signed({})], ids=["callable", "dict"])
 @pytest.mark.parametrize("backend", [None, "ssl", "rustls"])
 def test_headers_of_the_websocket_handshake(

@@ -14,7 +14,7 @@ import oxmqtt.client as mqtt
 import oxmqtt.url
 import pytest
 from support.certificates import Authority
-from support.mosquitto import Mosquitto, free_port
+from support.mosquitto import Mosquitto, free_port, needed
 from support.process import Process
 from support.waiting import Mailbox
 
@@ -39,7 +39,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """Wants user name and password; also listens to WebSocket and on a unix socket."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "passwords").touch()
-    command = ["mosquitto_passwd", "-b", str(folder / "passwords"), "us@er", "p/w:%"]
+    command = [needed("mosquitto_passwd"), "-b", str(folder / "passwords"), "us@er", "p/w:%"]
     subprocess.run(command, check=True)
     (folder / "passwords").chmod(0o644)
     port = free_port()
