@@ -1,8 +1,8 @@
-"""oxmqtt in two minutes, on a mosquitto of its own: messages, a will, a restart that loses nothing, speed beside paho-mqtt.
+"""oxmqtt in two minutes, on a broker of its own: messages, a will, a restart that loses nothing, speed beside paho-mqtt.
 
     python examples/demo.py
 
-It listens on loopback only, ends its processes by itself, and exits with 1 if a message was lost. The clients whose speed
+The broker is mosquitto, or where that is not installed the embedded one, `oxmqtt.testing.Broker`. It listens on loopback only, ends its processes by itself, and exits with 1 if a message was lost. The clients whose speed
 is measured run in processes of their own: `demo_race.py`.
 """
 
@@ -25,24 +25,53 @@ from typing import Any, Callable
 from demo_race import HOST, PATIENCE, Screen, Stop, end, race, reports, spawn, worker
 
 
-class Broker:
+def find_mosquitto() -> str | None:
+    if os.environ.get("OXMQTT_NO_MOSQUITTO"):
+        return None
+    return shutil.which("mosquitto") or shutil.which(
+        "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+    )
+
+
+class Embedded:
+    """The broker of oxmqtt, which runs on a thread of its own without the GIL, and keeps sessions over a restart."""
+
+    name = "the embedded broker"
+
+    def __init__(self) -> None:
+        try:
+            testing = importlib.import_module("oxmqtt.testing")
+        except ImportError as error:
+            raise Stop(f"no mosquitto, and no oxmqtt with its broker: {error}") from None
+        self.broker = testing.Broker(host=HOST)
+        self.port = self.broker.port
+
+    def start(self) -> str:
+        return f"mosquitto is not installed: {self.name} listens on {HOST}:{self.port}"
+
+    def restart(self, between: Callable[[], None]) -> None:
+        self.broker.restart()
+        between()
+
+    def stop(self) -> None:
+        self.broker.close()
+
+
+class Mosquitto:
     """A mosquitto on a free port of loopback, which keeps sessions over a restart."""
 
-    def __init__(self, directory: str) -> None:
+    name = "mosquitto"
+
+    def __init__(self, program: str, directory: str) -> None:
+        self.program = program
         self.directory = directory
         self.process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
 
-    def start(self) -> None:
-        program = shutil.which("mosquitto") or shutil.which(
-            "mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
-        )
-        if program is None:
-            raise Stop(
-                "mosquitto is not installed; try `apt-get install mosquitto` or `brew install mosquitto`"
-            )
+    def start(self) -> str:
+        """Start and wait until it accepts; what there is to say about it."""
         lines = [
             "allow_anonymous true",
             f"listener {self.port} {HOST}",
@@ -56,7 +85,7 @@ class Broker:
         config = os.path.join(self.directory, "mosquitto.conf")
         Path(config).write_text("\n".join(lines) + "\n")
         self.process = spawn(
-            [program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [self.program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -64,10 +93,15 @@ class Broker:
                 raise Stop("mosquitto ended by itself")
             try:
                 socket.create_connection((HOST, self.port), 1).close()
-                return
+                return f"mosquitto (process {self.process.pid}) listens on {HOST}:{self.port}"
             except OSError:
                 time.sleep(0.02)
         raise Stop("mosquitto does not answer")
+
+    def restart(self, between: Callable[[], None]) -> None:
+        self.stop()
+        between()
+        self.start()
 
     def stop(self) -> None:
         if self.process:
@@ -145,7 +179,7 @@ def last_will(mqtt: Any, name: str, port: int, screen: Screen) -> None:
     client.loop_stop()
 
 
-def restart(mqtt: Any, broker: Broker, screen: Screen) -> int:
+def restart(mqtt: Any, broker: Mosquitto | Embedded, screen: Screen) -> int:
     """Publish while the broker is restarted twice; the number of messages lost."""
     total = 3000
     screen.step(
@@ -181,12 +215,12 @@ def restart(mqtt: Any, broker: Broker, screen: Screen) -> int:
             wait_until(lambda n=number: len(received) == n, "the messages so far")
         sender.publish("log/line", str(number), qos=1 + number % 2)
         if number in (total // 3 + 50, 2 * total // 3 + 50):
-            broker.stop()
-            screen.line(
-                f"broker stopped: {number + 1:,} published, {len(acknowledged):,} acknowledged, "
-                f"{len(received):,} received"
+            broker.restart(
+                lambda n=number: screen.line(
+                    f"broker restarts: {n + 1:,} published, {len(acknowledged):,} acknowledged, "
+                    f"{len(received):,} received"
+                )
             )
-            broker.start()
     wait_until(lambda: len(acknowledged) >= total, "the acknowledgements", 30)
     wait_until(lambda: len(received) >= total, "the messages", 30)
     twice = [number for number, count in received.items() if count > 1]
@@ -231,14 +265,15 @@ def main() -> int:
     started = time.monotonic()
     lost = 0
     with tempfile.TemporaryDirectory(prefix="oxmqtt-demo-") as directory:
-        broker = Broker(directory)
+        broker: Mosquitto | Embedded | None = None
         try:
-            broker.start()
-            screen.line(f"mosquitto (process {broker.process.pid}) listens on {HOST}:{broker.port}")
+            program = find_mosquitto()
+            broker = Mosquitto(program, directory) if program else Embedded()
+            screen.line(broker.start())
             messages(mqtt, broker.port, screen)
             last_will(mqtt, options.client, broker.port, screen)
             lost += restart(mqtt, broker, screen)
-            lost += race(names, broker.port, screen, options.seconds)
+            lost += race(names, broker.name, broker.port, screen, options.seconds)
         except Stop as reason:
             screen.bad(str(reason))
             lost += 1
@@ -246,7 +281,8 @@ def main() -> int:
             screen.line("interrupted")
             return 130
         finally:
-            broker.stop()
+            if broker:
+                broker.stop()
     took = f"{time.monotonic() - started:.0f} s"
     if lost:
         screen.bad(f"{lost} messages lost or doubled, {took}")

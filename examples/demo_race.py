@@ -123,15 +123,16 @@ def end_quietly(process: subprocess.Popen[Any]) -> None:
 class Results:
     """The table: rates by row and client, drawn anew whenever one changes."""
 
-    def __init__(self, screen: Screen, names: list[str]) -> None:
+    def __init__(self, screen: Screen, names: list[str], broker: str) -> None:
         self.screen = screen
+        self.broker = broker
         self.names = names
         self.rates: dict[tuple[str, str], float] = {}
         self.running: tuple[str, str] | None = None
         self.done = 0
 
     def table(self) -> Any:
-        table = Table(title="messages per second through mosquitto, 64 bytes")
+        table = Table(title=f"messages per second through {self.broker}, 64 bytes")
         table.add_column("")
         for name in self.names:
             table.add_column(short(name), justify="right", min_width=14)
@@ -161,10 +162,10 @@ def short(client: str) -> str:
     return "paho-mqtt" if client.startswith("paho") else client.split(".")[0]
 
 
-def race(names: list[str], port: int, screen: Screen, seconds: float) -> int:
+def race(names: list[str], broker: str, port: int, screen: Screen, seconds: float) -> int:
     """Every row with every client; the number of messages lost."""
     screen.step("Speed, each client in a process of its own on this broker")
-    results = Results(screen, names)
+    results = Results(screen, names, broker)
     if screen.console:
         with Live(results.table(), console=screen.console, refresh_per_second=8) as live:
             return run_rows(results, port, seconds, lambda: live.update(results.table()))

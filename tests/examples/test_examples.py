@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from support.mosquitto import find_mosquitto
+from support.mosquitto import find_mosquitto, needed
 from support.process import Process
 
 from .brokers import BROKERS, Environment
@@ -94,6 +94,18 @@ def test_example(name: str, broker_for: Opened, monkeypatch: pytest.MonkeyPatch)
     assert code == 0, f"{output}\n{errors}"
     assert errors == ""
     check(expected, output)
+
+
+@pytest.mark.parametrize("kind", sorted(BROKERS))
+def test_demo(kind: str) -> None:
+    environment = {"OXMQTT_NO_MOSQUITTO": "1"}
+    if kind == "mosquitto":
+        needed()
+        environment = {}
+    code, output, errors = run(["examples/demo.py", "--seconds", "0.2"], environment)
+    assert (code, errors) == (0, ""), f"{output}\n{errors}"
+    assert (kind in output[0]) and "listens" in output[0]
+    assert "nothing lost" in output[-1]
 
 
 def test_authentication_is_refused(broker_for: Opened) -> None:
