@@ -16,40 +16,62 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound=Client)
 
 
-def _read(url: str | BrokerUrl) -> BrokerUrl:
-    read = parse(url) if isinstance(url, str) else url
-    if read.topic:
+def read(url: str | BrokerUrl) -> BrokerUrl:
+    """The URL of a client.
+
+    :raises ValueError: it is not valid, or has a topic.
+    """
+    known = parse(url) if isinstance(url, str) else url
+    if known.topic:
         raise ValueError("the URL has a topic behind the host; a client takes none there")
-    return read
+    return known
+
+
+def refuse_twice(named: dict[str, Any], given: dict[str, Any]) -> None:
+    """:raises ValueError: an argument is in the URL and beside it."""
+    twice = named.keys() & given.keys()
+    if twice:
+        raise ValueError(f"given by the URL and as an argument: {', '.join(sorted(twice))}")
+
+
+def connect_properties(url: BrokerUrl, is_v5: bool) -> Properties | None:
+    """Those that the URL asks for.
+
+    :raises ValueError: the client does not speak MQTT 5.0.
+    """
+    if url.session_expiry is None:
+        return None
+    if not is_v5:
+        raise ValueError("session_expiry is for MQTT 5.0: add version=5 to the URL")
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = url.session_expiry
+    return properties
 
 
 def make(kind: type[C], url: str | BrokerUrl, arguments: dict[str, Any]) -> C:
     """What ``Client.from_url`` returns."""
-    read = _read(url)
-    named: dict[str, Any] = {"transport": read.transport}
-    if read.version is not None:
-        named["protocol"] = read.version
-    if read.client_id is not None:
-        named["client_id"] = read.client_id
-    version = read.version or arguments.get("protocol")
-    if read.clean_start is not None and version != MQTTProtocolVersion.MQTTv5:
-        named["clean_session"] = read.clean_start
-    twice = named.keys() & arguments.keys()
-    if twice:
-        names = ", ".join(sorted(twice))
-        raise ValueError(f"given by the URL and as an argument: {names}")
+    known = read(url)
+    named: dict[str, Any] = {"transport": known.transport}
+    if known.version is not None:
+        named["protocol"] = known.version
+    if known.client_id is not None:
+        named["client_id"] = known.client_id
+    version = known.version or arguments.get("protocol")
+    if known.clean_start is not None and version != MQTTProtocolVersion.MQTTv5:
+        named["clean_session"] = known.clean_start
+    refuse_twice(named, arguments)
     arguments.setdefault("callback_api_version", CallbackAPIVersion.VERSION2)
     client = kind(**arguments, **named)
-    _follow(client, read)
+    _follow(client, known)
     return client
 
 
 def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
     """The arguments of ``connect()``, once the client is set up for them."""
     if url is not None:
-        read = _read(url)
-        _adopt(client, read)
-        _follow(client, read)
+        given = read(url)
+        _adopt(client, given)
+        _follow(client, given)
     known = client._url
     if known is None:
         raise ValueError("connect_url() needs a URL: the client was not made by from_url()")
@@ -59,11 +81,8 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
     if client._v5:
         clean = known.clean_start
         arguments["clean_start"] = MQTT_CLEAN_START_FIRST_ONLY if clean is None else clean
-    if known.session_expiry is not None:
-        if not client._v5:
-            raise ValueError("session_expiry is for MQTT 5.0: add version=5 to the URL")
-        properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = known.session_expiry
+    properties = connect_properties(known, client._v5)
+    if properties is not None:
         arguments["properties"] = properties
     return arguments
 

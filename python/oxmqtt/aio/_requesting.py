@@ -43,7 +43,7 @@ class Requesting(Publishing, Subscribing):
         publishes to that topic, with the same Correlation Data.  Answers do not appear in ``messages``.
 
         :param timeout: seconds for the answer, in place of the client's.
-        :param qos: of the request, and of the subscription to answers.
+        :param qos: of the request; answers come with the QoS that the responder chooses.
         :param properties: MQTT 5.0 properties of the request; it gets the two named above as well.
         :raises ValueError: the client does not speak MQTT 5.0.
         :raises MqttError: there was no answer in time, or the connection was lost.
@@ -59,7 +59,7 @@ class Requesting(Publishing, Subscribing):
     ) -> Message:
         request = Properties(PacketTypes.PUBLISH)
         vars(request).update(vars(properties) if properties is not None else {})
-        request.ResponseTopic = await self._subscribe_for_replies(qos)
+        request.ResponseTopic = await self._subscribe_for_replies()
         correlation = next(self._correlation).to_bytes(8, "big")
         request.CorrelationData = correlation
         assert self._loop is not None
@@ -74,7 +74,7 @@ class Requesting(Publishing, Subscribing):
             del self._replies[correlation]
             answer.cancel()
 
-    async def _subscribe_for_replies(self, qos: int) -> str:
+    async def _subscribe_for_replies(self) -> str:
         if self._subscribing_for_replies is None:
             self._subscribing_for_replies = asyncio.Lock()
         async with self._subscribing_for_replies:

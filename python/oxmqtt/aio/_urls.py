@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._client import urls
 from ..enums import MQTTProtocolVersion
-from ..packettypes import PacketTypes
-from ..properties import Properties
-from ..url import BrokerUrl, parse
+from ..url import BrokerUrl
 from .settings import ProtocolVersion, TLSParameters
 
 
@@ -16,9 +15,7 @@ def arguments_of(url: str | BrokerUrl, given: dict[str, Any]) -> dict[str, Any]:
 
     :raises ValueError: the URL is not valid, or an argument is in both.
     """
-    read = parse(url) if isinstance(url, str) else url
-    if read.topic:
-        raise ValueError("the URL has a topic behind the host; a client takes none there")
+    read = urls.read(url)
     is_v5 = (read.version or given.get("protocol")) == MQTTProtocolVersion.MQTTv5
     named: dict[str, Any] = {
         "hostname": read.host,
@@ -37,16 +34,9 @@ def arguments_of(url: str | BrokerUrl, given: dict[str, Any]) -> dict[str, Any]:
     files = read.ca_certs, read.certfile, read.keyfile
     if read.tls and (given.get("tls_context") is None or any(files) or read.server_hostname):
         named["tls_params"] = TLSParameters(*files, server_hostname=read.server_hostname)
-    if read.session_expiry is not None:
-        if not is_v5:
-            raise ValueError("session_expiry is for MQTT 5.0: add version=5 to the URL")
-        properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = read.session_expiry
-        named["properties"] = properties
+    named["properties"] = urls.connect_properties(read, is_v5)
     named = {name: value for name, value in named.items() if value is not None}
-    twice = named.keys() & given.keys()
-    if twice:
-        raise ValueError(f"given by the URL and as an argument: {', '.join(sorted(twice))}")
+    urls.refuse_twice(named, given)
     if not read.tls and not {"tls_context", "tls_params"}.isdisjoint(given):
         raise ValueError(f"TLS is set, and {read.scheme} is without: use mqtts or wss")
     return {**given, **named}

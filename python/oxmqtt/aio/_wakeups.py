@@ -18,11 +18,12 @@ def watch(
         loop.add_reader(descriptor, callback)
     except NotImplementedError:  # the proactor loop of Windows
         return _thread.watch(loop, descriptor, callback)
-    return lambda: None if loop.is_closed() else _stop(loop, descriptor)
 
+    def stop() -> None:
+        if not loop.is_closed():
+            loop.remove_reader(descriptor)
 
-def _stop(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
-    loop.remove_reader(descriptor)
+    return stop
 
 
 class _Watched(NamedTuple):
