@@ -1,4 +1,4 @@
-//! `Acks`: acknowledgements of received messages that are due, sent together.
+//! `Acks`: acknowledgements of received messages that are due, sent together, whoever dispatched them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,7 +31,12 @@ impl Acks {
 
     /// Makes acknowledgements due, along with what was left over, and sends them when there are enough.
     /// Whether somebody has to call [`Self::send`] soon.
-    pub(super) fn add(&self, core: &Core, dues: impl IntoIterator<Item = AckDue>) -> bool {
+    pub(super) fn add(
+        &self,
+        core: &Core,
+        now: Instant,
+        dues: impl IntoIterator<Item = AckDue>,
+    ) -> bool {
         let mut state = self.state();
         let AcksState { due, since, left_over } = &mut *state;
         let had_none = due.is_empty();
@@ -40,7 +45,6 @@ impl Acks {
         if due.is_empty() {
             return false;
         }
-        let now = Instant::now();
         let since = *since.get_or_insert(now);
         if due.len() < MOST_ACKS && now - since < LATEST_ACK {
             return had_none;

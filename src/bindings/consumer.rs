@@ -38,14 +38,12 @@ impl Consumer {
         self.mailbox.get().acknowledge(py, dues)
     }
 
-    /// Remembers the acknowledgements that messages make due, unless those are the program's own.
-    fn keep(&self, messages: &[&Message]) {
-        if !self.mailbox.get().acknowledges_itself() {
-            return;
-        }
-        let mut dues = messages.iter().filter_map(|message| message.ack_due()).peekable();
-        if dues.peek().is_some() {
-            self.in_hand().extend(dues);
+    /// Remembers the acknowledgement that a message makes due, unless that is the program's own.
+    fn keep(&self, message: &Message) {
+        if let Some(due) = message.ack_due()
+            && self.mailbox.get().acknowledges_itself()
+        {
+            self.in_hand().push(due);
         }
     }
 }
@@ -66,7 +64,7 @@ impl Consumer {
             mailbox.send_acks();
             return Ok(None);
         };
-        self.keep(&[&message]);
+        self.keep(&message);
         Ok(Some(message))
     }
 
@@ -78,7 +76,7 @@ impl Consumer {
         while batch.len() < most
             && let Some(message) = mailbox.pop(py)?
         {
-            self.keep(&[&message]);
+            self.keep(&message);
             batch.push(Py::new(py, message)?);
         }
         if batch.is_empty() {

@@ -13,6 +13,8 @@ use rustc_hash::FxHashMap;
 use crate::codec::{AckKind, Properties, QoS, Version};
 use crate::session::{Closed, Event, Message, Trace};
 
+use super::acks::Acks;
+use super::application_message::AckDue;
 use super::convert::packed_properties;
 use super::engine::Engine;
 use super::mailbox::Mailbox;
@@ -21,9 +23,6 @@ use super::message::MQTTMessage;
 /// One call dispatches at most this many events, and for about this long.
 const MOST_EVENTS: usize = 4096;
 const LONGEST: Duration = Duration::from_millis(50);
-/// Acknowledgements are sent together, this many or this late at the most.
-const MOST_ACKS: usize = 128;
-const LATEST_ACK: Duration = Duration::from_millis(1);
 /// Topics remembered with their callbacks.
 const MOST_TOPICS: usize = 4096;
 
@@ -99,8 +98,7 @@ struct Dispatcher<'a, 'py> {
     now: Instant,
     /// Python's monotonic clock at `start`.
     monotonic: f64,
-    acks: Vec<(u16, QoS, u32)>,
-    acked: Instant,
+    acks: Acks,
 }
 
 impl Drop for Dispatcher<'_, '_> {
@@ -126,16 +124,12 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             start,
             now: start,
             monotonic: monotonic.extract()?,
-            acks: Vec::new(),
-            acked: start,
+            acks: Acks::default(),
         })
     }
 
-    fn send_acks(&mut self) {
-        if !self.acks.is_empty() {
-            self.engine.shared.core.acknowledge(&self.acks);
-            self.acks.clear();
-        }
+    fn send_acks(&self) {
+        self.acks.send(&self.engine.shared.core);
     }
 
     fn dispatch(&mut self, event: Event) -> PyResult<Option<i32>> {
@@ -236,20 +230,14 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         result.map(drop)
     }
 
-    fn acknowledge(&mut self, ack: (u16, QoS, u32)) -> PyResult<()> {
+    fn acknowledge(&self, ack: AckDue) -> PyResult<()> {
         if self.engine.shared.manual_ack.load(Ordering::Relaxed) {
             return Ok(());
         }
         if self.engine.shared.trace.load(Ordering::Relaxed) {
             log_ack(self.client, ack.0, ack.1)?;
         }
-        if self.acks.is_empty() {
-            self.acked = self.now;
-        }
-        self.acks.push(ack);
-        if self.acks.len() >= MOST_ACKS || self.now - self.acked >= LATEST_ACK {
-            self.send_acks();
-        }
+        self.acks.add(&self.engine.shared.core, self.now, [ack]);
         Ok(())
     }
 

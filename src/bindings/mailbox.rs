@@ -151,7 +151,7 @@ impl Mailbox {
         py: Python<'_>,
         dues: impl IntoIterator<Item = AckDue>,
     ) -> PyResult<()> {
-        if self.acks.add(self.core(), dues) {
+        if self.acks.add(self.core(), Instant::now(), dues) {
             self.calls.send_acks_soon.call0(py)?;
         }
         Ok(())
