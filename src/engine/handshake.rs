@@ -1,6 +1,6 @@
 //! The handshakes of the layers, on the thread that connects: it waits, up to one deadline for all.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::time::{Duration, Instant};
 
 use rustls::{CertificateError, ClientConnection};
@@ -41,10 +41,12 @@ impl From<rustls::Error> for HandshakeError {
     }
 }
 
-/// The wire while the caller waits for it.
+/// The wire while the caller waits for it. A server that refuses may close before it has read
+/// everything, so a write that breaks is not an error yet: what the server said is read first.
 struct Dialogue<'a> {
     socket: &'a socket2::Socket,
     deadline: Instant,
+    broken: Option<io::Error>,
 }
 
 impl Dialogue<'_> {
@@ -57,19 +59,38 @@ impl Dialogue<'_> {
 impl Read for Dialogue<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(self.left()?)?;
-        (&mut &*self.socket).read(buffer)
+        match (&mut &*self.socket).read(buffer) {
+            end @ (Ok(0) | Err(_)) => self.broken.take().map_or(end, Err),
+            count => count,
+        }
     }
 }
 
 impl Write for Dialogue<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.socket.set_write_timeout(self.left()?)?;
-        (&mut &*self.socket).write(bytes)
+        match (&mut &*self.socket).write_vectored(pieces) {
+            Err(error) if is_broken(&error) => {
+                self.socket.set_nonblocking(true)?;
+                self.broken = Some(error);
+                Ok(pieces.iter().map(|piece| piece.len()).sum())
+            }
+            done => done,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 /// Shakes hands on a connected socket: TLS first, then WebSocket within it.
@@ -83,7 +104,7 @@ pub fn handshake(
     deadline: Instant,
 ) -> Result<Layers, HandshakeError> {
     socket.set_nonblocking(false).map_err(HandshakeError::Io)?;
-    let mut dialogue = Dialogue { socket, deadline };
+    let mut dialogue = Dialogue { socket, deadline, broken: None };
     let mut layers = Layers::default();
     if let Some(mut connection) = tls {
         shake_tls(&mut connection, &mut dialogue)?;
