@@ -142,7 +142,8 @@ class PeerConnection:
         return packets.pingresp() if kind == packets.PINGREQ else b""
 
     def reset(self) -> None:
-        """RST: the client sees ECONNRESET, as after a crash of the broker's machine."""
+        """RST behind what was sent: the client sees ECONNRESET, as after a crash of the broker's machine."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # sends what waits
         linger = struct.pack("ii", 1, 0)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.sock.close()
