@@ -1,14 +1,11 @@
 //! From the inbox to the callbacks: the one place where the engine calls Python.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
-use rustc_hash::FxHashMap;
 
 use crate::codec::{AckKind, Properties, QoS, Version};
 use crate::session::{Closed, Event, Message, Trace};
@@ -23,23 +20,9 @@ use super::message::MQTTMessage;
 /// One call dispatches at most this many events, and for about this long.
 const MOST_EVENTS: usize = 4096;
 const LONGEST: Duration = Duration::from_millis(50);
-/// Topics remembered with their callbacks.
-const MOST_TOPICS: usize = 4096;
 
-/// Topic names as Python strings, and the filter callbacks that match them.
-#[derive(Default)]
-pub(super) struct TopicCache {
-    topics: FxHashMap<Box<[u8]>, Topic>,
-}
-
-/// The name, and the callbacks of the filters that match it.
-type Topic = (Py<PyString>, Py<PyTuple>);
-
-impl TopicCache {
-    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.topics.values().try_for_each(|(_, callbacks)| visit.call(callbacks))
-    }
-}
+/// The name of a topic, and the callbacks of the filters that match it.
+pub(super) type Topic = (Py<PyString>, Py<PyTuple>);
 
 /// Dispatches waiting events; returns the result code that ended the connection, or 0.
 pub(super) fn drain(
@@ -301,22 +284,12 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 
     fn topic(&self, name: &[u8]) -> PyResult<Topic> {
         let py = self.client.py();
-        let lock = || self.engine.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((topic, callbacks)) = lock().topics.get(name) {
-            return Ok((topic.clone_ref(py), callbacks.clone_ref(py)));
-        }
-        let topic = PyString::new(py, &String::from_utf8_lossy(name));
-        let callbacks =
-            self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
-        let entry = (topic.unbind(), callbacks.unbind());
-        let found = (entry.0.clone_ref(py), entry.1.clone_ref(py));
-        let mut cache = lock();
-        let outgrown =
-            (cache.topics.len() >= MOST_TOPICS).then(|| std::mem::take(&mut cache.topics));
-        cache.topics.insert(name.into(), entry);
-        drop(cache);
-        drop(outgrown);
-        Ok(found)
+        self.engine.topics.get_or_make(py, name, |name| {
+            let topic = PyString::new(py, name);
+            let callbacks =
+                self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
+            Ok((topic.unbind(), callbacks.unbind()))
+        })
     }
 
     fn published(

@@ -19,19 +19,20 @@ use crate::session::{ConnectOptions, SubscriptionRequest};
 
 use super::convert::{extract_properties, extract_qos};
 use super::descriptor::{adopt, into_descriptor};
-use super::dispatch::TopicCache;
+use super::dispatch::Topic;
 use super::errors::{connect_error, request_code};
 use super::handshake::HandshakeLayers;
 use super::inspect;
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
 use super::shared::Shared;
+use super::topic_cache::TopicCache;
 
 /// The native engine of one client. Internal: `oxmqtt.client.Client` is its only user.
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct Engine {
     pub(super) shared: Arc<Shared>,
-    pub(super) topics: Mutex<TopicCache>,
+    pub(super) topics: TopicCache<Topic>,
     pub(super) slots: Mutex<Slots>,
 }
 
@@ -55,7 +56,7 @@ impl Engine {
     pub(super) fn new() -> Self {
         Self {
             shared: Arc::default(),
-            topics: Mutex::new(TopicCache::default()),
+            topics: TopicCache::default(),
             slots: Mutex::new(Slots::default()),
         }
     }
@@ -301,9 +302,7 @@ impl Engine {
 
     /// Forgets which callbacks belong to which topic.
     fn forget_topics(&self) {
-        let cache =
-            std::mem::take(&mut *self.topics.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(cache);
+        self.topics.clear();
     }
 
     /// Waits until everything is written and a disconnect carried out, at most `timeout` seconds.
@@ -399,17 +398,14 @@ impl Engine {
         if let Ok(slots) = self.slots.try_lock() {
             slots.traverse(&visit)?;
         }
-        match self.topics.try_lock() {
-            Ok(topics) => topics.traverse(&visit),
-            Err(_) => Ok(()),
-        }
+        self.topics.traverse(&visit)
     }
 
     fn __clear__(&self) {
-        // Dropped without the locks: that may run Python code.
-        let topics = self.topics.try_lock().map(|mut topics| std::mem::take(&mut *topics));
+        // Dropped without the lock: that may run Python code.
+        self.topics.clear();
         let slots = self.slots.try_lock().map(|mut slots| std::mem::take(&mut *slots));
-        drop((topics, slots));
+        drop(slots);
     }
 }
 

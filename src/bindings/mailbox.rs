@@ -14,7 +14,6 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rustc_hash::FxHashMap;
 
 use crate::codec::{ReasonCode, Version};
 use crate::engine::{Core, Patience};
@@ -27,9 +26,7 @@ use super::errors::{ErrorCode, publish_error};
 use super::message_info::Tracking;
 use super::pending::{Batch, PendingPublishes, Waiter, resolve};
 use super::shared::Shared;
-
-/// Topics remembered as objects.
-const MOST_TOPICS: usize = 4096;
+use super::topic_cache::TopicCache;
 
 /// Messages and outcomes of one ``oxmqtt.aio.Client``; not for use on its own.
 #[pyclass(frozen, module = "oxmqtt._native")]
@@ -43,7 +40,7 @@ pub(super) struct Mailbox {
     has_properties: AtomicBool,
     pub(super) acks: Arc<Acks>,
     state: Mutex<State>,
-    topics: Mutex<FxHashMap<Box<[u8]>, Py<PyAny>>>,
+    topics: TopicCache<Py<PyAny>>,
 }
 
 /// What the mailbox calls in Python, with no lock held.
@@ -127,23 +124,11 @@ impl Mailbox {
     }
 
     fn message(&self, py: Python<'_>, message: &Received) -> PyResult<Message> {
-        let topic = self.topic(py, message.topic_bytes())?;
+        let topic = self.topics.get_or_make(py, message.topic_bytes(), |name| {
+            Ok(topic_class(py)?.call1((name,))?.unbind())
+        })?;
         let has_properties = self.has_properties.load(Ordering::Relaxed);
         Ok(Message::received(py, topic, message, has_properties))
-    }
-
-    fn topic(&self, py: Python<'_>, name: &[u8]) -> PyResult<Py<PyAny>> {
-        let lock = || self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = lock().get(name) {
-            return Ok(topic.clone_ref(py));
-        }
-        let topic = topic_class(py)?.call1((String::from_utf8_lossy(name),))?.unbind();
-        let mut topics = lock();
-        let outgrown = (topics.len() >= MOST_TOPICS).then(|| std::mem::take(&mut *topics));
-        topics.insert(name.into(), topic.clone_ref(py));
-        drop(topics);
-        drop(outgrown);
-        Ok(topic)
     }
 
     pub(super) fn acknowledge(
@@ -250,7 +235,7 @@ impl Mailbox {
             has_properties: AtomicBool::new(false),
             acks: Arc::default(),
             state: Mutex::default(),
-            topics: Mutex::default(),
+            topics: TopicCache::default(),
         }
     }
 
@@ -404,6 +389,7 @@ impl Mailbox {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.client)?;
         self.calls.all().into_iter().try_for_each(|call| visit.call(call))?;
+        self.topics.traverse(&visit)?;
         match self.state.try_lock() {
             Ok(state) => {
                 state.pending.traverse(&visit)?;

@@ -18,6 +18,7 @@ mod message_info;
 mod pending;
 mod shared;
 mod tables;
+mod topic_cache;
 
 use pyo3::prelude::*;
 
