@@ -63,6 +63,22 @@ def test_many_at_once(run: Run, broker: Mosquitto, name: str) -> None:
     run(program)
 
 
+def test_one_loop_after_another(run: Run, broker: Mosquitto, name: str) -> None:
+    """Requests that wait for the subscription of the first belong to their loop."""
+
+    async def echo(server: aio.Client, question: aio.Message) -> None:
+        await answer(server, question, question.payload)
+
+    async def program() -> None:
+        async with serving(broker, name, echo), asker:
+            answers = await asyncio.gather(*(asker.request(name, text, 5) for text in "abc"))
+            assert [one.payload for one in answers] == [b"a", b"b", b"c"]
+
+    asker = client(broker)
+    run(program)
+    run(program)
+
+
 def test_answers_that_nobody_waits_for(run: Run, broker: Mosquitto, name: str) -> None:
     """Late, twice, of another correlation, without one: none of them disturbs."""
     late: list[aio.Message] = []

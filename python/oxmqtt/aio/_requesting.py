@@ -95,6 +95,7 @@ class Requesting(Publishing, Subscribing):
     def _forget_requests(self) -> None:
         super()._forget_requests()
         if self._lost is not None:
+            self._subscribing_for_replies = None  # the next connection may be on another loop
             for answer in self._replies.values():
                 if not answer.done():
                     answer.set_exception(self._disconnected("Disconnected before the answer came"))
