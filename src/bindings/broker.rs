@@ -11,7 +11,9 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::broker::server::{Found, Identity, ListenOptions, Server, TlsError};
+use crate::broker::server::{
+    Authority, Clients, Found, Identity, ListenOptions, Server, TlsError, TlsSettings,
+};
 use crate::broker::{Authentication, AuthenticationStep, Broker, Message, Settings};
 use crate::codec::{PublishParts, ReasonCode, Version};
 use crate::topic;
@@ -53,7 +55,7 @@ impl Cancellation {
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct BrokerServer {
     server: Server,
-    ca_pem: Option<String>,
+    authority: Option<Authority>,
 }
 
 impl BrokerServer {
@@ -93,11 +95,13 @@ impl BrokerServer {
 
 #[pymethods]
 impl BrokerServer {
-    /// Binds and starts. `tls` is a certificate chain and its key in PEM; `tls_names` asks for a
-    /// certificate that is made up for these names.
+    /// Binds and starts. `tls` is a certificate chain and its key in PEM; `tls_names` asks for an
+    /// authority that is made up, and its certificate for these names. `client_authorities`, in PEM,
+    /// or else that authority, says whose certificates clients need, if they do.
     #[new]
     #[pyo3(signature = (*, address, port, users, authentication, maximum_packet_size,
-                        receive_maximum, record, max_unsent, tls, tls_names, websockets))]
+                        receive_maximum, record, max_unsent, tls, tls_names, clients_need_certificates,
+                        client_authorities, websockets))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -111,17 +115,16 @@ impl BrokerServer {
         max_unsent: usize,
         tls: Option<(Vec<u8>, Vec<u8>)>,
         tls_names: Option<Vec<String>>,
+        clients_need_certificates: bool,
+        client_authorities: Option<Vec<u8>>,
         websockets: bool,
     ) -> PyResult<Self> {
         let address: IpAddr = address
             .parse()
             .map_err(|_| PyValueError::new_err(format!("{address:?} is not an address")))?;
-        let identity = match (tls, tls_names) {
-            (Some((chain, key)), _) => Some(Identity::from_pem(&chain, &key).map_err(tls_error)?),
-            (None, Some(names)) => Some(Identity::generate(names).map_err(tls_error)?),
-            (None, None) => None,
-        };
-        let ca_pem = identity.as_ref().and_then(|identity| identity.ca_pem.clone());
+        let (authority, tls) =
+            tls_of(tls, tls_names, clients_need_certificates, client_authorities)
+                .map_err(tls_error)?;
         let users = users.map(|users| {
             users.into_iter().map(|(name, password)| (name.into(), password.into())).collect()
         });
@@ -134,9 +137,9 @@ impl BrokerServer {
             max_unsent,
         };
         let address = Some(SocketAddr::new(address, port));
-        let options = ListenOptions { address, identity, websockets };
+        let options = ListenOptions { address, tls, websockets };
         let server = py.detach(|| Server::start(settings, options))?;
-        Ok(Self { server, ca_pem })
+        Ok(Self { server, authority })
     }
 
     /// Of TCP, TLS, WebSocket, and WebSocket in TLS.
@@ -148,7 +151,13 @@ impl BrokerServer {
 
     #[getter]
     fn ca_pem(&self) -> Option<&str> {
-        self.ca_pem.as_deref()
+        self.authority.as_ref().map(|authority| authority.pem.as_str())
+    }
+
+    /// A client's certificate and its key, in PEM; None without an authority.
+    fn issue(&self, name: &str) -> PyResult<Option<(String, String)>> {
+        let issued = self.authority.as_ref().map(|authority| authority.issue_client(name));
+        issued.transpose().map_err(tls_error)
     }
 
     #[getter]
@@ -297,6 +306,26 @@ impl BrokerServer {
         self.here()?.with(|broker, now| broker.restart(keep_sessions, now));
         Ok(())
     }
+}
+
+fn tls_of(
+    given: Option<(Vec<u8>, Vec<u8>)>,
+    names: Option<Vec<String>>,
+    clients_need_certificates: bool,
+    client_authorities: Option<Vec<u8>>,
+) -> Result<(Option<Authority>, Option<TlsSettings>), TlsError> {
+    let authority = names.is_some().then(Authority::generate).transpose()?;
+    let identity = match (given, &authority, names) {
+        (Some((chain, key)), ..) => Identity::from_pem(&chain, &key)?,
+        (None, Some(authority), Some(names)) => Identity::generate(authority, names)?,
+        _ => return Ok((None, None)),
+    };
+    let clients = match (client_authorities, &authority) {
+        (Some(pem), _) => Clients::from_pem(&pem)?,
+        (None, Some(authority)) if clients_need_certificates => Clients::of_authority(authority),
+        _ => Clients::Anyone,
+    };
+    Ok((authority, Some(TlsSettings::new(identity, clients)?)))
 }
 
 fn authentication_of((method, steps): AuthenticationFields) -> Authentication {

@@ -69,14 +69,17 @@ def mosquitto(kind: str, folder: Path) -> Iterator[Environment]:
 def embedded(kind: str, folder: Path) -> Iterator[Environment]:
     """The embedded broker set up in this way, and the variables for a program that connects to it."""
     testing = pytest.importorskip("oxmqtt.testing", reason="this oxmqtt has no embedded broker")
-    if kind in ("tls-client", "psk"):
-        pytest.skip(f"the embedded broker has no {kind}")
+    if kind == "psk":
+        pytest.skip("the embedded broker has no pre-shared keys")
     users = {USER: PASSWORD} if kind.endswith("users") else None
     known = dict(ACCOUNT) if users else {}
     secure = kind.startswith("tls")
-    with testing.Broker(users=users, tls=secure) as running:
+    certified = kind == "tls-client"
+    with testing.Broker(users=users, tls=secure, client_certificates=certified) as running:
         if secure:
             known["MQTT_CA_CERTS"] = running.ca_file
+        if certified:
+            known["MQTT_CERTFILE"], known["MQTT_KEYFILE"] = running.issue("sensor")
         yield {**address(running.tls_port if secure else running.port), **known}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -35,9 +37,9 @@ def test_a_message_through_the_layers(
 def test_rustls_trusts_it_too() -> None:
     import oxmqtt.client as mqtt
 
-    with Broker(tls=True) as broker:
+    with Broker(tls=True, client_certificates=True) as broker:
         one = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "one")
-        one.tls_set(broker.ca_file, backend="rustls")
+        one.tls_set(broker.ca_file, *broker.issue("sensor-7"), backend="rustls")
         one.connect("localhost", broker.tls_port)
         one.loop_start()
         broker.wait_for_client("one")
@@ -55,6 +57,49 @@ def test_own_certificates(tmp_path: Path, client: MakeClient) -> None:
         broker.wait_for_client("one")
     with pytest.raises(ValueError):
         Broker(tls=(identity.key, identity.key))
+
+
+def test_clients_need_a_certificate(client: MakeClient) -> None:
+    with Broker(tls=True, client_certificates=True) as broker, Broker(tls=True) as stranger:
+        files = broker.issue("sensor-7")
+        assert files != broker.issue("sensor-7")
+        one = client("one")
+        one.tls_set(broker.ca_file, *files)
+        start(one, broker.tls_port)
+        for identity in ((), stranger.issue("sensor-7")):
+            other = client("other")
+            other.tls_set(broker.ca_file, *identity)
+            try:  # by TLS 1.3 the refusal may come behind the handshake
+                other.connect("127.0.0.1", broker.tls_port)
+            except ssl.SSLError:
+                continue
+            other.loop_start()
+            other.ended.wait_count(1)
+            other.disconnect()
+        assert [each.client_id for each in broker.clients] == ["one"]
+    assert not any(map(os.path.exists, files))
+
+
+def test_clients_of_authorities_of_their_own(tmp_path: Path, client: MakeClient) -> None:
+    authority = Authority(tmp_path)
+    sensor = authority.issue("sensor", ("extendedKeyUsage=clientAuth",))
+    with Broker(tls=True, client_certificates=authority.certificate) as broker:
+        one = client("one")
+        one.tls_set(broker.ca_file, str(sensor.certificate), str(sensor.key))
+        start(one, broker.tls_port)
+
+
+def test_client_certificates_of_nobody(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.issue()
+    with pytest.raises(ValueError, match="needs tls"):
+        Broker(client_certificates=True)
+    with pytest.raises(ValueError, match="needs the path of an authority"):
+        Broker(tls=(identity.certificate, identity.key), client_certificates=True)
+    with pytest.raises(ValueError, match="no certificate"):
+        Broker(tls=True, client_certificates=identity.key)
+    with Broker() as broker, pytest.raises(RuntimeError, match="no authority"):
+        broker.issue("sensor-7")
 
 
 def mosquitto(name: str, *words: str) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import tempfile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ALWAYS = 0xFFFF_FFFF
+_NO_AUTHORITY = "the broker has no authority of its own: not with tls=True"
 
 
 class Broker:
@@ -32,6 +34,8 @@ class Broker:
     :param users: names and passwords; without it everybody may connect.
     :param tls: True also listens for TLS, with a certificate of an authority that is made up
         (:attr:`ca_file`); a pair of paths, to a certificate chain and its key in PEM, is used instead.
+    :param client_certificates: True asks every client for a certificate of the authority that is made
+        up (:meth:`issue`), the path of a PEM file for one of the authorities in it.
     :param websockets: also listen for WebSocket, and together with ``tls`` for WebSocket in TLS.
     :param authentication: enhanced authentication that every client has to go through.
     :param receive_maximum: QoS 1 and 2 messages that a client may have unacknowledged (MQTT 5.0).
@@ -41,7 +45,8 @@ class Broker:
     :param max_unsent: bytes that may wait for a client that reads slowly. Above, QoS 0 messages to it
         are dropped and counted (:attr:`dropped`). Of QoS 1 and 2 up to 100,000 messages or 64 MiB wait.
     :raises OSError: the address is in use, or not of this machine.
-    :raises ValueError: the certificate or the key cannot be used.
+    :raises ValueError: the certificate or the key cannot be used, or there is no authority whose
+        certificates clients could have.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Broker:
         port: int = 0,
         users: dict[str, str] | None = None,
         tls: bool | tuple[str | os.PathLike[str], str | os.PathLike[str]] = False,
+        client_certificates: bool | str | os.PathLike[str] = False,
         websockets: bool = False,
         authentication: Authentication | None = None,
         receive_maximum: int = 65_535,
@@ -65,12 +71,19 @@ class Broker:
         if authentication is not None and not authentication.steps:
             raise ValueError("an authentication needs a step")
         address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
-        identity = None
+        identity, client_authorities = None, None
         if isinstance(tls, tuple):
             identity = (_read(tls[0]), _read(tls[1]))
+        if client_certificates and not tls:
+            raise ValueError("client_certificates needs tls")
+        if not isinstance(client_certificates, bool):
+            client_authorities = _read(client_certificates)
+        elif client_certificates and identity is not None:
+            raise ValueError("client_certificates needs the path of an authority, or tls=True")
         names = list(dict.fromkeys(["localhost", "127.0.0.1", "::1", host, address]))
         self._host = host
-        self._ca_file: str | None = None
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._issued = itertools.count(1)
         self._server = _native.BrokerServer(
             address=address,
             port=port,
@@ -86,6 +99,8 @@ class Broker:
             max_unsent=max_unsent,
             tls=identity,
             tls_names=names if tls is True else None,
+            clients_need_certificates=client_certificates is True,
+            client_authorities=client_authorities,
             websockets=websockets,
         )
 
@@ -126,18 +141,37 @@ class Broker:
         """The certificate of the authority that was made up, in PEM."""
         pem = self._server.ca_pem
         if pem is None:
-            raise RuntimeError("the broker has no authority of its own: not with tls=True")
+            raise RuntimeError(_NO_AUTHORITY)
         return pem
 
     @property
     def ca_file(self) -> str:
         """The path of a temporary file with :attr:`ca_pem`; ``close()`` removes it."""
-        if self._ca_file is None:
-            descriptor, path = tempfile.mkstemp(prefix="oxmqtt-ca-", suffix=".pem")
-            with open(descriptor, "w") as file:
-                file.write(self.ca_pem)
-            self._ca_file = path
-        return self._ca_file
+        return self._file("ca.pem", self.ca_pem)
+
+    def issue(self, name: str) -> tuple[str, str]:
+        """A new client certificate of the authority that was made up, for this common name.
+
+        :returns: the paths of its PEM file and of its key's; ``close()`` removes them.
+        """
+        issued = self._server.issue(name)
+        if issued is None:
+            raise RuntimeError(_NO_AUTHORITY)
+        number = next(self._issued)
+        certificate, key = issued
+        return (
+            self._file(f"client-{number}.pem", certificate),
+            self._file(f"client-{number}.key", key),
+        )
+
+    def _file(self, name: str, text: str) -> str:
+        if self._files is None:
+            self._files = tempfile.TemporaryDirectory(prefix="oxmqtt-broker-")
+        path = os.path.join(self._files.name, name)
+        if not os.path.exists(path):
+            with open(path, "w") as file:
+                file.write(text)
+        return path
 
     # what it saw
 
@@ -306,9 +340,9 @@ class Broker:
     def close(self) -> None:
         """Closes all connections and the ports, and ends the thread. May be called again."""
         self._server.close()
-        path, self._ca_file = self._ca_file, None
-        if path is not None:
-            os.unlink(path)
+        files, self._files = self._files, None
+        if files is not None:
+            files.cleanup()
 
     def __enter__(self) -> Broker:
         return self

@@ -18,7 +18,7 @@ use socket2::SockRef;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-pub use certificates::{Identity, TlsError};
+pub use certificates::{Authority, Clients, Identity, TlsError, TlsSettings};
 pub use shared::Found;
 
 use super::{Broker, Settings};
@@ -30,9 +30,9 @@ use shared::Shared;
 pub struct ListenOptions {
     /// The host's address, and the port of plain TCP; 0 takes a free one.
     pub address: Option<SocketAddr>,
-    /// Listen for TLS too, as this server.
-    pub identity: Option<Identity>,
-    /// Listen for WebSocket too, and with an identity for WebSocket in TLS.
+    /// Listen for TLS too.
+    pub tls: Option<TlsSettings>,
+    /// Listen for WebSocket too, and where there is TLS for WebSocket in it.
     pub websockets: bool,
 }
 
@@ -71,7 +71,7 @@ impl Server {
     pub fn start(settings: Settings, options: ListenOptions) -> io::Result<Self> {
         let address = options.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let anywhere = SocketAddr::new(address.ip(), 0);
-        let tls = options.identity.map(|identity| identity.config);
+        let tls = options.tls.map(|settings| settings.0);
         let mut wanted = vec![(address, LayerSettings::default())];
         if let Some(config) = &tls {
             wanted.push((
