@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from oxmqtt import aio
+from oxmqtt.testing import Broker
 from support.mosquitto import Mosquitto
 
 from .conftest import Run
@@ -90,3 +94,35 @@ def test_leaving(run: Run, broker: Mosquitto, name: str) -> None:
             assert client._client.socket() is None
 
     run(program)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that can be slow: a pipe")
+def test_while_certificates_are_read(run: Run, tmp_path: Path) -> None:
+    """The thread that reads is left behind; what it reads too late is nobody's."""
+    slow_file = tmp_path / "ca.pem"
+    os.mkfifo(slow_file)
+
+    def reader() -> threading.Thread | None:
+        return next((each for each in threading.enumerate() if each.name == "oxmqtt-tls"), None)
+
+    async def program() -> None:
+        client = aio.Client(
+            "localhost", broker.tls_port, tls_params=aio.TLSParameters(str(slow_file))
+        )
+        entering = asyncio.ensure_future(client.__aenter__())
+        while reader() is None:
+            await asyncio.sleep(0)
+        entering.cancel()
+        await asyncio.wait({entering})
+        assert entering.cancelled()
+        late = reader()
+        assert late is not None
+        slow_file.write_text(broker.ca_pem)
+        late.join()
+        slow_file.unlink()
+        slow_file.write_text(broker.ca_pem)
+        async with client:
+            assert broker.clients
+
+    with Broker(tls=True) as broker:
+        run(program)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import client as mqtt
+from .._client import tls
 from .._native import Mailbox
 from ..enums import MQTTErrorCode
 from ..reasoncodes import ReasonCode
@@ -152,7 +153,7 @@ class Connection:
         parameters = self._tls_params
         if parameters is not None:
             options = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
-            await in_thread(lambda: self._client.tls_set(**options), "oxmqtt-tls")
+            self._client._secure(await in_thread(lambda: tls.load(**options), "oxmqtt-tls"))
             self._tls_params = None  # not before: a client that wants TLS never connects without
         insecure, self._tls_insecure = self._tls_insecure, None
         if insecure is not None:
