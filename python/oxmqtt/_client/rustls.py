@@ -10,6 +10,7 @@ from typing import Any
 
 from .._native import RustlsConfig
 from .pem import text_of
+from .tls_options import Options
 
 #: Protocols by which programs ask for TLS 1.2 or later, and for 1.3 only.
 _TLS12_OR_LATER = (
@@ -22,38 +23,27 @@ _TLS12_OR_LATER = (
 _TLS13_ONLY = ssl.TLSVersion.TLSv1_3
 
 
-def configure(
-    ca_certs: Any,
-    certfile: Any,
-    keyfile: Any,
-    cert_reqs: ssl.VerifyMode | None,
-    tls_version: int | None,
-    ciphers: str | None,
-    keyfile_password: str | None,
-    alpn_protocols: list[str] | None,
-) -> RustlsConfig:
-    """Arguments as for ``tls_set``.
-
-    :raises ValueError: only the default backend can do that.
+def configure(options: Options) -> RustlsConfig:
+    """:raises ValueError: only the default backend can do that.
     :raises OSError: a file cannot be read; ``ssl.SSLError`` if it holds something else.
     """
-    if cert_reqs not in (None, ssl.CERT_REQUIRED):
+    if options.cert_reqs not in (None, ssl.CERT_REQUIRED):
         raise _refusal("cert_reqs other than CERT_REQUIRED")
-    if ciphers is not None:
+    if options.ciphers is not None:
         raise _refusal("a choice of ciphers")
-    if keyfile_password is not None:
+    if options.keyfile_password is not None:
         raise _refusal("an encrypted private key")
-    if tls_version not in (*_TLS12_OR_LATER, _TLS13_ONLY):
+    if options.tls_version not in (*_TLS12_OR_LATER, _TLS13_ONLY):
         raise _refusal("a TLS version before 1.2")
-    if keyfile is not None and certfile is None:
+    if options.keyfile is not None and options.certfile is None:
         raise ValueError("certfile must be specified")
-    certificate = _pem(certfile)
+    certificate = _pem(options.certfile)
     return RustlsConfig(
-        ca_certs=_pem(ca_certs),
+        ca_certs=_pem(options.ca_certs),
         certificate=certificate,
-        key=certificate if keyfile is None else _pem(keyfile),
-        alpn=[protocol.encode("ascii") for protocol in alpn_protocols or ()],
-        tls13_only=tls_version == _TLS13_ONLY,
+        key=certificate if options.keyfile is None else _pem(options.keyfile),
+        alpn=[protocol.encode("ascii") for protocol in options.alpn_protocols or ()],
+        tls13_only=options.tls_version == _TLS13_ONLY,
     )
 
 

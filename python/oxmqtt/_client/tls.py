@@ -7,77 +7,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from .._native import RustlsConfig
-from .pem import load_authorities, load_cert_chain
 from .pre_shared_key import KeySource, PreSharedKey, context_for
 from .state import ClientState
+from .tls_options import Options, load
 
 if TYPE_CHECKING:
     import ssl
 
     from .buffered_tls import BufferedTls
-
-
-class Setup(NamedTuple):
-    """What the options of TLS come to."""
-
-    config: ssl.SSLContext | RustlsConfig
-    server_hostname: str | None
-    verifies: bool
-
-
-def load(
-    ca_certs: str | bytes | None = None,
-    certfile: str | bytes | None = None,
-    keyfile: str | bytes | None = None,
-    cert_reqs: ssl.VerifyMode | None = None,
-    tls_version: int | None = None,
-    ciphers: str | None = None,
-    keyfile_password: str | None = None,
-    alpn_protocols: list[str] | None = None,
-    *,
-    server_hostname: str | None = None,
-    backend: Literal["ssl", "rustls"] = "ssl",
-) -> Setup:
-    """Reads the files of :meth:`Tls.tls_set`, whose arguments and errors it has."""
-    if backend == "rustls":
-        from . import rustls
-
-        config = rustls.configure(
-            ca_certs,
-            certfile,
-            keyfile,
-            cert_reqs,
-            tls_version,
-            ciphers,
-            keyfile_password,
-            alpn_protocols,
-        )
-        return Setup(config, server_hostname, True)
-    if backend != "ssl":
-        raise ValueError(f'backend must be "ssl" or "rustls", not {backend!r}')
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if tls_version is None else tls_version)
-    if tls_version is None and context.minimum_version < ssl.TLSVersion.TLSv1_2:
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
-    if certfile is not None:
-        load_cert_chain(context, certfile, keyfile, keyfile_password)
-    verifies = cert_reqs != ssl.CERT_NONE
-    if not verifies:
-        context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED if cert_reqs is None else cert_reqs
-    if ca_certs is None:
-        context.load_default_certs()
-    else:
-        load_authorities(context, ca_certs)
-    if alpn_protocols is not None:
-        context.set_alpn_protocols(alpn_protocols)
-    return Setup(context, server_hostname, verifies)
 
 
 class Tls(ClientState):
@@ -115,29 +55,26 @@ class Tls(ClientState):
         :raises OSError: a file cannot be read; ``ssl.SSLError`` if it holds something else.
         """
         self._require_no_tls()
-        self._secure(
-            load(
-                ca_certs,
-                certfile,
-                keyfile,
-                cert_reqs,
-                tls_version,
-                ciphers,
-                keyfile_password,
-                alpn_protocols,
-                server_hostname=server_hostname,
-                backend=backend,
-            )
+        options = Options(
+            ca_certs,
+            certfile,
+            keyfile,
+            cert_reqs,
+            tls_version,
+            ciphers,
+            keyfile_password,
+            alpn_protocols,
+            backend,
         )
+        self._secure(load(options), server_hostname)
 
-    def _secure(self, setup: Setup) -> None:
-        if isinstance(setup.config, RustlsConfig):
+    def _secure(self, loaded: ssl.SSLContext | RustlsConfig, server_hostname: str | None) -> None:
+        if isinstance(loaded, RustlsConfig):
             self._require_no_tls()
-            self._rustls, self._ssl = setup.config, True
-            self._server_hostname = setup.server_hostname
+            self._rustls, self._ssl = loaded, True
+            self._server_hostname = server_hostname
         else:
-            self.tls_set_context(setup.config, server_hostname=setup.server_hostname)
-            self.tls_insecure_set(not setup.verifies)
+            self.tls_set_context(loaded, server_hostname=server_hostname)
 
     def tls_set_context(
         self, context: ssl.SSLContext | None = None, *, server_hostname: str | None = None

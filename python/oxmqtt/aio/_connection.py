@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import client as mqtt
-from .._client import tls
+from .._client.tls_options import Options, load
 from .._native import Mailbox
 from ..enums import MQTTErrorCode
 from ..reasoncodes import ReasonCode
@@ -152,8 +152,11 @@ class Connection:
         """Certificates are files: reading them may block."""
         parameters = self._tls_params
         if parameters is not None:
-            options = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
-            self._client._secure(await in_thread(lambda: tls.load(**options), "oxmqtt-tls"))
+            given = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
+            server_hostname = given.pop("server_hostname")
+            options = Options(**given)
+            loaded = await in_thread(lambda: load(options), "oxmqtt-tls")
+            self._client._secure(loaded, server_hostname)
             self._tls_params = None  # not before: a client that wants TLS never connects without
         insecure, self._tls_insecure = self._tls_insecure, None
         if insecure is not None:
