@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 #: Seconds for a whole test.
-PATIENCE = 30
+PATIENCE = 120
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 

@@ -14,7 +14,7 @@ from .wire_language import WireCase
 
 #: Of the alive check that the set prescribes.
 ALIVE_ID = 65535
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 @dataclass

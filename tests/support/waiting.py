@@ -14,7 +14,7 @@ from typing import Any, Callable, Generic, TypeVar
 T = TypeVar("T")
 
 #: Long enough for a loaded two-core machine, short enough to fail while somebody still watches.
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Deadline:
