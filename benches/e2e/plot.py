@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 if TYPE_CHECKING:
-    from report import Results
+    from results import Results
     from scenarios import Scenario
 
 INK = "#1f2933"
