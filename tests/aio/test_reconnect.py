@@ -12,6 +12,7 @@ from support import packets
 from support.mosquitto import Mosquitto
 from support.packets import CONNECT, PUBLISH, SUBSCRIBE, V5, V311
 from support.peer import ScriptedPeer
+from support.waiting import eventually
 
 from .conftest import Run
 from .link import Link
@@ -334,6 +335,33 @@ def test_an_answer_that_nobody_waits_for_any_more_counts(
             await connected.publish(name, "m", qos=1)
             while not again.is_set():
                 await asyncio.sleep(0.01)
+
+    peer.converse(broker)
+    run(program)
+    peer.finish()
+
+
+def test_a_call_before_the_loop_has_heard_of_the_loss(run: Run, peer: ScriptedPeer) -> None:
+    def broker(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        connection.accept_client()
+        entered.wait(10)
+        connection.reset()
+        connection = peer.accept()
+        connection.accept_client()
+        connection.serve()
+
+    entered = threading.Event()
+
+    async def program() -> None:
+        connected = aio.Client(peer.host, peer.port, reconnect=aio.Reconnect(0.02))
+        async with connected:
+            entered.set()
+            # The loop is busy meanwhile.
+            eventually(lambda: not connected._client._engine.online, "the loss")
+            assert connected._is_online
+            await connected.subscribe("late", 1)
+            assert "late" in connected._subscriptions
 
     peer.converse(broker)
     run(program)

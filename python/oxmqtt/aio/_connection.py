@@ -309,10 +309,10 @@ class Connection:
             raise MqttError("Operation timed out")
         return result.result()
 
-    async def _wait_until_online(self) -> None:
-        """Where connections are made again: waits for the next one."""
-        if self._is_online or not self._reconnects or self._lost is not None or self._loop is None:
-            return
+    async def _next_connection(self) -> bool:
+        """Where connections are made again: waits for another one. False where none will come."""
+        if not self._reconnects or self._lost is not None or self._loop is None:
+            return False
         waiter = self._loop.create_future()
         self._offline.append(waiter)
         try:
@@ -320,6 +320,7 @@ class Connection:
         finally:
             if waiter in self._offline:
                 self._offline.remove(waiter)
+        return True
 
     def _wake_in(self, seconds: float) -> None:
         """The mailbox wants to look for what takes too long."""
