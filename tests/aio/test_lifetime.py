@@ -127,7 +127,10 @@ def test_nothing_is_left_behind(run: Run, broker: Mosquitto, name: str) -> None:
         for _ in range(20):
             with pytest.raises(aio.MqttError):
                 await once(aio.Client("127.0.0.1", 1))
-        while (descriptors(), len(asyncio.all_tasks())) != before:
+        # Fewer are left where earlier tests left something to the garbage collection.
+        while any(
+            now > then for now, then in zip((descriptors(), len(asyncio.all_tasks())), before)
+        ):
             await asyncio.sleep(0.01)
         while any(name.endswith("-dial") for name in names()):
             await asyncio.sleep(0.01)

@@ -34,7 +34,8 @@ class Result:
 
     def check(self, waived: set[str]) -> None:
         """Everything passes but what is waived, and nothing is waived that passes."""
-        assert not {test: text for test, text in self.failed.items() if test not in waived}
+        unexpected = {test: text for test, text in self.failed.items() if test not in waived}
+        assert not unexpected, unexpected
         assert not waived - self.failed.keys() - self.skipped, "these pass: waive them no more"
 
 
