@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sysconfig
+
 #: Seconds on top of each bound of time: the machine that runs the tests may be busy.
 SLACK = 0.3
 #: Bytes on top of each bound of memory, which the allocator and Python keep for themselves; the
 #: free-threaded build keeps more.
-OVERHEAD = 12 << 20
+OVERHEAD = (12 if sysconfig.get_config_var("Py_GIL_DISABLED") else 8) << 20
 
 
 def within(what: str, seconds: float, bound: float) -> None:
