@@ -107,6 +107,7 @@ async def test_no_connack_in_time(aiomqtt: ModuleType, peer: ScriptedPeer) -> No
     await connects(client)
 
 
+@pytest.mark.better_than_aiomqtt("on a busy machine it has CONNACK before it looks at the clock")
 async def test_no_time_at_all(aiomqtt: ModuleType, broker: Mosquitto) -> None:
     client = aiomqtt.Client(broker.host, broker.port, timeout=0)
     for _ in range(2):
