@@ -14,7 +14,9 @@ from .._client import urls
 from ..client import Client, MQTTProtocolVersion
 from ..properties import Properties
 from ..url import BrokerUrl, from_environment, parse
+from . import security
 from .exits import REFUSED, Failure, connecting_failed
+from .security import Security
 
 C = TypeVar("C", bound=Client)
 
@@ -29,7 +31,6 @@ _VERSIONS = {
 _FOREVER = 0xFFFF_FFFF
 
 QOS = click.IntRange(0, 2)
-_FILE = click.Path(exists=True, dir_okay=False)
 
 _OPTIONS = [
     click.option(
@@ -85,26 +86,8 @@ _OPTIONS = [
         type=click.IntRange(0, _FOREVER),
         help="MQTT 5: seconds that the broker keeps the session.  [default: with -c for ever]",
     ),
-    click.option(
-        "--cafile",
-        "ca_certs",
-        type=_FILE,
-        help="PEM file with the authorities to trust; turns TLS on.",
-    ),
-    click.option("--cert", "certfile", type=_FILE, help="PEM file with the client's certificate."),
-    click.option("--key", "keyfile", type=_FILE, help="PEM file with its key."),
-    click.option(
-        "--tls-use-os-certs",
-        "system_certs",
-        is_flag=True,
-        help="TLS with the system's authorities.",
-    ),
-    click.option("--tls-alpn", help="Protocol to offer in the TLS handshake (ALPN)."),
-    click.option(
-        "--insecure",
-        is_flag=True,
-        help="Accept a certificate that names another host. Anyone may pose as the broker then.",
-    ),
+    click.option("-A", "bind_address", help="Address of this machine to connect from."),
+    *security.OPTIONS,
 ]
 _WILL = [
     click.option(
@@ -121,8 +104,8 @@ _DEBUG = click.option(
 
 _NAMES = (
     *("url", "host", "port", "username", "password", "client_id", "id_prefix", "keepalive"),
-    *("protocol_version", "persistent", "session_expiry", "ca_certs", "certfile", "keyfile"),
-    *("system_certs", "tls_alpn", "insecure", "debug"),
+    *("protocol_version", "persistent", "session_expiry", "bind_address", "debug"),
+    *security.NAMES,
     *("will_topic", "will_payload", "will_qos", "will_retain"),
 )
 
@@ -132,9 +115,10 @@ class Connection:
     """What the options say."""
 
     url: BrokerUrl
+    security: Security = field(default_factory=Security)
     #: As ``Client.will_set`` takes it.
     will: dict[str, Any] = field(default_factory=dict)
-    alpn: str | None = None
+    bind_address: str | None = None
     debug: bool = False
     #: Properties by the packet's name.
     properties: Mapping[str, Properties] = field(default_factory=dict)
@@ -142,15 +126,14 @@ class Connection:
     def client(self, made: type[C], **arguments: Any) -> C:
         """A client that is set up and not connected."""
         try:
-            client = made.from_url(replace(self.url, topic=""), **arguments)
+            client = made.from_url(self.security.of_url(replace(self.url, topic="")), **arguments)
+            self.security.refine(client)
             if self.will:
                 client.will_set(**self.will, properties=self.properties.get("WILL"))
-        except ValueError as error:
+        except (ValueError, NotImplementedError) as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
             raise click.UsageError(f"certificates: {error}") from None
-        if self.alpn is not None and client._ssl_context is not None:
-            client._ssl_context.set_alpn_protocols([self.alpn])
         if self.debug:
             client.on_log = lambda _client, _userdata, _level, text: click.echo(text, err=True)
         return client
@@ -162,6 +145,8 @@ class Connection:
         """
         try:
             arguments = urls.target(client, None)
+            if self.bind_address is not None:
+                arguments["bind_address"] = self.bind_address
             own = self.properties.get("CONNECT")
             if own is not None:
                 for name, value in vars(arguments.get("properties", own)).items():
@@ -213,13 +198,12 @@ def _connection(own: dict[str, Any], properties: Mapping[str, Properties] | None
     url = _url(own)
     if properties and url.version != MQTTProtocolVersion.MQTTv5:
         raise click.UsageError("-D is for MQTT 5: add -V mqttv5")
-    return Connection(url, will, own["tls_alpn"], own["debug"], properties)
+    chosen = security.read(own)
+    return Connection(url, chosen, will, own["bind_address"], own["debug"], properties)
 
 
 def _url(own: dict[str, Any]) -> BrokerUrl:
-    names = ("ca_certs", "certfile", "keyfile")
-    files = {name: own[name] for name in names if own[name] is not None}
-    secured = bool(files or own["system_certs"] or own["insecure"] or own["tls_alpn"])
+    secured = security.is_given(own)
     if own["url"] is None and own["host"] is None and os.environ.get("MQTT_URL"):
         url = url_argument(None)
     elif own["url"] is not None:
@@ -231,7 +215,7 @@ def _url(own: dict[str, Any]) -> BrokerUrl:
         url = BrokerUrl(scheme, own["host"] or "localhost", own["port"] or port)  # type: ignore[arg-type]
     if secured and not url.tls:
         raise click.UsageError(f"options of TLS do not go with the scheme {url.scheme}")
-    changes: dict[str, Any] = dict(files)
+    changes: dict[str, Any] = dict(security.files(own))
     for name in ("username", "password", "client_id", "keepalive"):
         if own[name] is not None:
             changes[name] = own[name]

@@ -22,10 +22,12 @@ def text_of(source: str | bytes | os.PathLike[str] | None) -> str | None:
 
 def load_authorities(context: ssl.SSLContext, authorities: Any) -> None:
     text = text_of(authorities)
-    if text is None:
-        context.load_verify_locations(authorities)
-    else:
+    if text is not None:
         context.load_verify_locations(cadata=text)
+    elif os.path.isdir(authorities):
+        context.load_verify_locations(capath=authorities)
+    else:
+        context.load_verify_locations(authorities)
 
 
 def load_cert_chain(context: ssl.SSLContext, certfile: Any, keyfile: Any, password: Any) -> None:

@@ -41,7 +41,8 @@ class Tls(ClientState):
 
         Certificates and keys are paths of PEM files, or PEM text itself.
 
-        :param ca_certs: the authorities to trust; the system's when left out.
+        :param ca_certs: the authorities to trust; the system's when left out. Python's ``ssl`` takes a
+            folder too, in which they are named as ``openssl rehash`` does.
         :param certfile: the client's certificate, with ``keyfile`` unless it holds the key too.
         :param cert_reqs: ``ssl.CERT_REQUIRED`` when left out; ``ssl.CERT_NONE`` verifies nothing.
         :param tls_version: a protocol of the ``ssl`` module; negotiated when left out.
