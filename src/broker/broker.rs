@@ -22,6 +22,8 @@ use crate::codec::{
     AckKind, DecodeError, Packet, PacketType, Publish, ReasonCode, decode, parse_frame,
 };
 
+const MISPLACED: DecodeError = DecodeError::Protocol("a packet that a client does not send now");
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
@@ -159,8 +161,11 @@ impl Broker {
             let publish = Publish::decode(version, first, body, source)?;
             return self.handle_publish(id, session, publish, now);
         }
-        if packet_type.is_some_and(|kind| !kind.is_sent_by_client(version)) {
-            return Err(DecodeError::Protocol("a packet that only a server sends"));
+        let is_due = |kind: PacketType| {
+            kind != PacketType::Connect && kind.is_sent_by_client(version) // [MQTT-3.1.0-2]
+        };
+        if !packet_type.is_none_or(is_due) {
+            return Err(MISPLACED);
         }
         match decode(version, first, body, source)? {
             Packet::PubAck(ack) => self.handle_ack(id, session, AckKind::PubAck, &ack, now),
@@ -172,8 +177,7 @@ impl Broker {
             Packet::PingReq => self.send(id, &Packet::PingResp),
             Packet::Disconnect(packet) => return self.handle_disconnect(id, &packet, now),
             Packet::Auth(auth) => return self.handle_auth(id, &auth, now),
-            // [MQTT-3.1.0-2]
-            _ => return Err(DecodeError::Protocol("a second CONNECT")),
+            _ => return Err(MISPLACED),
         }
         Ok(())
     }

@@ -61,6 +61,7 @@ macro_rules! replay {
 }
 
 replay! {
+    broker in broker: 500;
     decode_v3 in decode: 100;
     decode_v5 in decode: 200;
     round_trip in round_trip: 300;

@@ -49,6 +49,22 @@ pub fn server_packet(version: Version, input: &mut Input<'_>) -> Packet {
     }
 }
 
+/// A packet that a client may send.
+pub fn client_packet(version: Version, input: &mut Input<'_>) -> Packet {
+    match input.below(16) {
+        0..=2 => subscribe(version, input),
+        3 => unsubscribe(version, input),
+        4 => Packet::PubAck(ack(version, PacketType::PubAck, input)),
+        5 | 6 => Packet::PubRec(ack(version, PacketType::PubRec, input)),
+        7 => Packet::PubComp(ack(version, PacketType::PubComp, input)),
+        8 => Packet::PubRel(ack(version, PacketType::PubRel, input)),
+        9 => Packet::PingReq,
+        10 => disconnect(version, input),
+        11 if version == Version::V5 => auth(input),
+        _ => publish(version, input),
+    }
+}
+
 fn packet_id(input: &mut Input<'_>) -> u16 {
     match input.byte() {
         0 => input.two_byte().max(1),

@@ -2,6 +2,7 @@
 //! libFuzzer's inputs, `replay.rs` the committed ones, as plain tests.
 
 pub mod allocation;
+pub mod broker;
 pub mod decode;
 pub mod generate;
 pub mod input;
