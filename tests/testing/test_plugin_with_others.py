@@ -211,7 +211,12 @@ def coroutine_tests(runner: str, folder: Path) -> str:
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_coroutines(tmp_path: Path, runner: str) -> None:
     needs("anyio" if runner == "anyio" else "pytest_asyncio")
-    passes(tmp_path, coroutine_tests(runner, tmp_path), 7)
+    source = coroutine_tests(runner, tmp_path)
+    if sys.version_info < (3, 10) and runner != "anyio":
+        # There pytest-asyncio does not close the loop that asyncio.run() makes everybody forget.
+        passes(tmp_path, source.partition("def test_run")[0], 6)
+    else:
+        passes(tmp_path, source, 7)
 
 
 def test_processes(tmp_path: Path) -> None:
