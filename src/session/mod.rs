@@ -97,6 +97,7 @@ pub struct Session {
 
 impl Session {
     pub fn new(config: SessionConfig) -> Self {
+        let own = ClientLimits::from_connect(config.version, &Properties::default(), usize::MAX);
         Self {
             config,
             phase: Phase::Idle,
@@ -110,7 +111,7 @@ impl Session {
             events: Vec::new(),
             keep_alive: None,
             server: ServerLimits::default(),
-            own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
+            own,
             exchange: Exchange::Idle,
             clean_start: true,
             clean_start_unanswered: false,

@@ -202,7 +202,7 @@ impl Session {
 
     fn count_unacknowledged(&mut self) -> Result<(), PeerError> {
         self.inbound.unacknowledged += 1;
-        if self.inbound.unacknowledged > usize::from(self.own.receive_maximum) {
+        if self.inbound.unacknowledged > self.own.receive_maximum {
             return Err(PeerError::ReceiveMaximumExceeded);
         }
         Ok(())

@@ -207,6 +207,23 @@ fn our_receive_maximum_holds() {
 }
 
 #[test]
+fn before_mqtt_5_there_is_no_receive_maximum() {
+    let count = 70_000;
+    for version in [Version::V31, Version::V311] {
+        let mut rig = Rig::online(version);
+        for number in 0..count {
+            rig.feed(&deliver(version, 1, (number % 65_535) as u16 + 1));
+        }
+        assert!(rig.session.is_online(), "mosquitto may use an identifier again too early");
+        assert_eq!(rig.messages().len(), count);
+        for number in 0..count {
+            let id = (number % 65_535) as u16 + 1;
+            assert_eq!(rig.acknowledge(id, QOS_1), [Sent::PubAck(id, 0)]);
+        }
+    }
+}
+
+#[test]
 fn our_receive_maximum_is_given_back() {
     let mut rig = with_receive_maximum(1);
     for id in 1..20 {
