@@ -35,11 +35,7 @@ impl Session {
             properties: options.properties.clone(),
             bridge: options.bridge,
         })))?;
-        self.own = ClientLimits::from_connect(
-            self.config.version,
-            &options.properties,
-            self.config.max_packet_size,
-        );
+        self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
         self.clean_start_unanswered |= options.clean_start;

@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use crate::codec::{Properties, QoS, ReasonCode, Version};
+use crate::codec::{Properties, QoS, ReasonCode};
 
 use super::error::{LocalError, PeerError};
 
@@ -90,8 +90,9 @@ impl LocalError {
 /// What this client announced in CONNECT; the server must keep to it.
 #[derive(Clone, Debug)]
 pub(super) struct ClientLimits {
-    /// Unlimited before MQTT 5.0.
-    pub receive_maximum: usize,
+    /// Without one only the server's identifiers have an end, and mosquitto with
+    /// `max_inflight_messages 65535` uses them again before they are free.
+    pub receive_maximum: Option<u16>,
     pub topic_alias_maximum: u16,
     pub maximum_packet_size: usize,
     /// Bytes of the properties of one packet: as Python objects they take up to sixteen times that.
@@ -120,19 +121,11 @@ impl ClientLimits {
     }
 
     /// `maximum_packet_size` holds where CONNECT announces none.
-    pub(super) fn from_connect(
-        version: Version,
-        properties: &Properties,
-        maximum_packet_size: usize,
-    ) -> Self {
+    pub(super) fn from_connect(properties: &Properties, maximum_packet_size: usize) -> Self {
         let announced = properties.maximum_packet_size().map(|size| size as usize);
         let maximum_packet_size = announced.unwrap_or(maximum_packet_size);
-        let receive_maximum = properties.receive_maximum().unwrap_or(u16::MAX);
         Self {
-            receive_maximum: match version {
-                Version::V5 => receive_maximum.into(),
-                Version::V31 | Version::V311 => usize::MAX,
-            },
+            receive_maximum: properties.receive_maximum(),
             topic_alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
             maximum_packet_size,
             properties: (maximum_packet_size / 16).max(LEAST_PROPERTIES),

@@ -97,7 +97,6 @@ pub struct Session {
 
 impl Session {
     pub fn new(config: SessionConfig) -> Self {
-        let own = ClientLimits::from_connect(config.version, &Properties::default(), usize::MAX);
         Self {
             config,
             phase: Phase::Idle,
@@ -111,7 +110,7 @@ impl Session {
             events: Vec::new(),
             keep_alive: None,
             server: ServerLimits::default(),
-            own,
+            own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
             exchange: Exchange::Idle,
             clean_start: true,
             clean_start_unanswered: false,

@@ -202,10 +202,12 @@ impl Session {
 
     fn count_unacknowledged(&mut self) -> Result<(), PeerError> {
         self.inbound.unacknowledged += 1;
-        if self.inbound.unacknowledged > self.own.receive_maximum {
-            return Err(PeerError::ReceiveMaximumExceeded);
+        match self.own.receive_maximum {
+            Some(maximum) if self.inbound.unacknowledged > maximum.into() => {
+                Err(PeerError::ReceiveMaximumExceeded)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn handle_pubrel(&mut self, ack: Ack) {

@@ -207,9 +207,9 @@ fn our_receive_maximum_holds() {
 }
 
 #[test]
-fn before_mqtt_5_there_is_no_receive_maximum() {
+fn without_a_receive_maximum_any_number_may_come() {
     let count = 70_000;
-    for version in [Version::V31, Version::V311] {
+    for version in VERSIONS {
         let mut rig = Rig::online(version);
         for number in 0..count {
             rig.feed(&deliver(version, 1, (number % 65_535) as u16 + 1));
