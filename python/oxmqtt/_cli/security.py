@@ -77,17 +77,16 @@ class Security:
         return replace(url, scheme="ws" if url.transport == "websockets" else "mqtt")
 
     def refine(self, client: Client) -> None:
-        """
-        :raises ValueError: OpenSSL does not know such ciphers.
+        """:raises ValueError: OpenSSL does not know such ciphers.
         :raises NotImplementedError: this Python has no shared keys.
         """
-        import ssl
-
         if self.shared_key is not None:
             client.tls_psk_set(*self.shared_key)
         context = client._ssl_context
         if context is None:
             return
+        import ssl
+
         if self.version is not None:
             only = ssl.TLSVersion[_VERSIONS[self.version]]
             context.minimum_version = context.maximum_version = only
