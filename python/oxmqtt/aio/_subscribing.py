@@ -135,11 +135,9 @@ class Subscribing(Connection):
 
     async def _ask(self, send: Any, granted: Granted, failure: str) -> list[ReasonCode]:
         while True:
-            if not self._is_online:
-                await self._next_connection()
             rc, mid = send()
             if rc == MQTTErrorCode.MQTT_ERR_NO_CONN and await self._next_connection():
-                continue  # it was lost, and the loop had not heard of that yet
+                continue
             if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
                 raise MqttCodeError(rc, failure) from self._lost
             assert self._loop is not None
