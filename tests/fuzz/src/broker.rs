@@ -94,7 +94,7 @@ impl<'a> Driver<'a> {
         let id = self.broker.open("here".into(), self.now);
         self.clients.push(Client { id, version, unread: Vec::new() });
         let mut bytes = Vec::new();
-        // One that it cannot be written is none.
+        // What cannot be written is not sent.
         if Packet::Connect(Box::new(packet)).encode(version, &mut bytes).is_ok() {
             self.broker.handle_input(id, &bytes, self.now);
         }
