@@ -5,6 +5,7 @@ use super::{
     DecodeError, MAX_REMAINING_LENGTH, PacketType, PropertyContext, PropertyId, PropertyKind,
     PropertyValue,
 };
+use crate::topic;
 
 /// Walks a checked list.
 #[derive(Clone)]
@@ -108,11 +109,9 @@ pub(super) fn check_range(id: PropertyId, value: &PropertyValue<'_>) -> Result<(
         {
             Err(DecodeError::Protocol("subscription identifier too large"))
         }
-        // [MQTT-3.3.2-14]
-        (P::ResponseTopic, PropertyValue::Text(topic))
-            if memchr::memchr2(b'+', b'#', topic.as_bytes()).is_some() =>
-        {
-            Err(DecodeError::Protocol("wildcard in the response topic"))
+        // It is a topic name (3.3.2.3.5): not empty [MQTT-4.7.3-1], no wildcard [MQTT-3.3.2-14].
+        (P::ResponseTopic, PropertyValue::Text(name)) if !topic::is_valid_name(name) => {
+            Err(DecodeError::Protocol("response topic is not a topic name"))
         }
         _ => Ok(()),
     }

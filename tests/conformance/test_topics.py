@@ -131,16 +131,20 @@ def test_will_topics_have_no_wildcard(watch: Watch, version: int, wrong: str) ->
         watch(version).client.will_set(wrong, b"")
 
 
-@pytest.mark.parametrize("wrong", ["#", "a/#", "+", "a/+"])
-def test_response_topics_have_no_wildcard(
+@pytest.mark.parametrize("wrong", ["#", "a/#", "+", "a/+", ""])
+def test_response_topics_are_topic_names(
     mqtt: ModuleType, watch: Watch, peer: ScriptedPeer, wrong: str
 ) -> None:
-    """Neither sent nor taken."""
+    """Not empty and without wildcards; neither sent, in a PUBLISH or a will, nor taken."""
     watched = watch(V5)
     connection = watched.join(peer)
-    with pytest.raises(mqtt.MQTTException):
-        made = properties(mqtt, "PUBLISH", ResponseTopic=wrong)
-        watched.client.publish("t", b"", properties=made)
+    for packet in ("PUBLISH", "WILLMESSAGE"):
+        with pytest.raises(mqtt.MQTTException):
+            made = properties(mqtt, packet, ResponseTopic=wrong)
+            if packet == "PUBLISH":
+                watched.client.publish("t", b"", properties=made)
+            else:
+                made.pack()
     connection.send(publish(V5, "t", properties={"response_topic": wrong}))
     connection.expect_refusal(0x81, 0x82)
 

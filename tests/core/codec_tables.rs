@@ -148,6 +148,7 @@ fn a_builder_refuses_the_rest_and_keeps_what_it_had() {
             EncodeError::PropertyValue(P::SubscriptionIdentifier),
         ),
         (P::ResponseTopic, V::Text("a/#"), EncodeError::PropertyValue(P::ResponseTopic)),
+        (P::ResponseTopic, V::Text(""), EncodeError::PropertyValue(P::ResponseTopic)),
         (P::ContentType, V::Text("a\0"), EncodeError::NulCharacter("ContentType")),
         (P::ContentType, V::Text(&long), EncodeError::FieldTooLong("ContentType")),
         (P::UserProperty, V::Pair("a", &long), EncodeError::FieldTooLong("UserProperty")),
