@@ -3,12 +3,11 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
 
 use crate::codec::QoS;
 use crate::session::Message as Received;
 
-use super::convert::properties_into_py;
+use super::convert::{payload_into_py, properties_into_py};
 
 /// The packet identifier, the QoS and the connection that an acknowledgement names.
 pub(super) type AckDue = (u16, QoS, u32);
@@ -44,18 +43,18 @@ impl Message {
         topic: Py<PyAny>,
         message: &Received,
         has_properties: bool,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let publish = &message.publish;
-        Self {
+        Ok(Self {
             topic,
-            payload: PyBytes::new(py, publish.payload()).into_any().unbind(),
+            payload: payload_into_py(py, publish.payload())?.into_any().unbind(),
             qos: publish.qos() as u8,
             retain: publish.retain(),
             mid: publish.packet_id(),
             properties: has_properties.then(|| publish.properties_bytes().into()),
             given_properties: PyOnceLock::new(),
             epoch: message.epoch,
-        }
+        })
     }
 
     /// What to acknowledge; nothing for QoS 0.

@@ -11,11 +11,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::codec::{MAX_REMAINING_LENGTH, Properties, PublishParts, QoS, Version, publish_size};
-use crate::session::{Outgoing, Receipt};
+use crate::session::{LocalError, Outgoing, Receipt};
 
 use super::convert::{check_topic, extract_payload, extract_publish_properties, extract_qos};
 use super::engine::Engine;
-use super::errors::ErrorCode;
+use super::errors::{ErrorCode, out_of_memory};
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
 
@@ -86,6 +86,7 @@ impl ClientBase {
     ///     the broker announced that it refuses such a message.
     /// :raises ValueError: topic, QoS or size are not valid.
     /// :raises TypeError: the payload has another type.
+    /// :raises MemoryError: there is no memory for it.
     #[pyo3(signature = (topic, payload=None, qos=Given(None), retain=None, properties=None),
            text_signature = "($self, topic, payload=None, qos=0, retain=False, properties=None)")]
     fn publish(
@@ -209,6 +210,7 @@ impl ClientBase {
                 let tracking = Tracking::Ticket { shared: Arc::clone(shared), ticket };
                 MQTTMessageInfo::tracked(packet_id, code, tracking)
             }
+            Err(refused) if refused.error == LocalError::OutOfMemory => return Err(out_of_memory()),
             Err(refused) => {
                 let tracking = Tracking::Refused(refused.error);
                 MQTTMessageInfo::tracked(refused.packet_id, refused.error.into(), tracking)

@@ -6,16 +6,19 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 
 use crate::codec::{
-    EncodeError, PacketType, Properties, PropertyContext, PropertyId, QoS, put_variable,
+    EncodeError, PacketType, Properties, PropertyContext, PropertyId, QoS, put_variable, try_copy,
 };
 
-use super::errors::encode_error;
+use super::errors::{encode_error, out_of_memory};
 
 /// The largest payload paho lets pass, which is the largest Remaining Length.
 const MAX_PAYLOAD: usize = 268_435_455;
+/// A payload for which memory may be lacking.
+const LARGE: usize = 1 << 20;
 
 /// Checks the topic name of a PUBLISH. `name` borrows from `topic`.
 pub(super) fn check_topic(topic: &str) -> PyResult<()> {
@@ -52,9 +55,12 @@ pub(super) fn extract_payload<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Cow
     let bytes = if let Ok(bytes) = payload.cast::<PyBytes>() {
         Cow::Borrowed(bytes.as_bytes())
     } else if let Ok(text) = payload.cast::<PyString>() {
-        Cow::Owned(text.to_cow()?.into_owned().into_bytes())
+        match text.to_cow()? {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }
     } else if let Ok(bytes) = payload.cast::<PyByteArray>() {
-        Cow::Owned(bytes.to_vec())
+        Cow::Owned(copy_of_bytearray(bytes)?)
     } else if payload.is_instance_of::<PyInt>() || payload.is_instance_of::<PyFloat>() {
         Cow::Owned(payload.str()?.to_cow()?.into_owned().into_bytes())
     } else if payload.is_none() {
@@ -70,6 +76,35 @@ pub(super) fn extract_payload<'a>(payload: &'a Bound<'_, PyAny>) -> PyResult<Cow
     Ok(bytes)
 }
 
+/// A copy, or MemoryError: of what may be large.
+pub(super) fn copy_of(bytes: &[u8]) -> PyResult<Vec<u8>> {
+    try_copy(bytes).map_err(|_| out_of_memory())
+}
+
+fn copy_of_bytearray(bytes: &Bound<'_, PyByteArray>) -> PyResult<Vec<u8>> {
+    with_critical_section(bytes, || {
+        // SAFETY: the GIL, or the critical section in its place, keeps others off the bytes; nothing
+        // here calls the interpreter while the slice lives.
+        #[allow(unsafe_code)]
+        let slice = unsafe { bytes.as_bytes() };
+        copy_of(slice)
+    })
+}
+
+/// A `bytes` object, or MemoryError, which [`PyBytes::new`] would make a panic.
+pub(super) fn payload_into_py<'py>(
+    py: Python<'py>,
+    payload: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    if payload.len() < LARGE {
+        return Ok(PyBytes::new(py, payload));
+    }
+    PyBytes::new_with(py, payload.len(), |bytes| {
+        bytes.copy_from_slice(payload);
+        Ok(())
+    })
+}
+
 /// A `Properties` object of Python, by its `pack()`; `None` is none.
 pub(super) fn extract_properties(
     properties: &Bound<'_, PyAny>,
@@ -81,7 +116,7 @@ pub(super) fn extract_properties(
     let packed = properties.call_method0(intern!(properties.py(), "pack"))?;
     let packed: &Bound<'_, PyBytes> = packed.cast()?;
     let list = without_length(packed.as_bytes());
-    Properties::from_encoded(context.into(), Bytes::copy_from_slice(list))
+    Properties::from_encoded(context.into(), Bytes::from(copy_of(list)?))
         .map_err(|error| encode_error(&error))
 }
 

@@ -178,7 +178,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let timestamp = self.monotonic + (self.now - self.start).as_secs_f64();
         let publish = &message.publish;
-        Bound::new(py, MQTTMessage::received(py, topic, publish, self.version, timestamp))
+        Bound::new(py, MQTTMessage::received(py, topic, publish, self.version, timestamp)?)
     }
 
     fn log_message(&self, message: &Bound<'py, MQTTMessage>) -> PyResult<()> {

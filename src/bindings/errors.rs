@@ -1,6 +1,6 @@
 //! Rust errors as the exceptions and result codes of paho. Nothing else converts errors.
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::codec::EncodeError;
@@ -23,6 +23,7 @@ const SSL_ERROR_EOF: i32 = 8;
 #[repr(i32)]
 pub(super) enum ErrorCode {
     Success = 0,
+    NoMem = 1,
     NoConn = 4,
     ConnLost = 7,
     PayloadSize = 9,
@@ -39,12 +40,21 @@ impl From<LocalError> for ErrorCode {
             LocalError::QosNotSupported
             | LocalError::RetainNotSupported
             | LocalError::TopicAliasInvalid => Self::NotSupported,
+            LocalError::OutOfMemory => Self::NoMem,
         }
     }
 }
 
 pub(super) fn encode_error(error: &EncodeError) -> PyErr {
-    PyValueError::new_err(error.to_string())
+    match error {
+        EncodeError::OutOfMemory => out_of_memory(),
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
+
+/// There is no memory for what a call was given.
+pub(super) fn out_of_memory() -> PyErr {
+    PyMemoryError::new_err(())
 }
 
 pub(super) fn connect_error(error: ConnectError) -> PyErr {
@@ -85,6 +95,7 @@ pub(super) fn tls_setup_error(error: &TlsSetupError) -> PyErr {
 pub(super) fn request_code(result: Result<u16, RequestError>) -> PyResult<(i32, Option<u16>)> {
     match result {
         Ok(packet_id) => Ok((ErrorCode::Success as i32, Some(packet_id))),
+        Err(RequestError::Local(LocalError::OutOfMemory)) => Err(out_of_memory()),
         Err(RequestError::Local(error)) => Ok((ErrorCode::from(error) as i32, None)),
         Err(RequestError::Encode(error)) => Err(encode_error(&error)),
     }

@@ -58,7 +58,7 @@ pub(super) fn held(py: Python<'_>, shared: &Shared) -> PyResult<Vec<Py<MQTTMessa
     let to_message = |message: crate::session::Message| {
         let topic = String::from_utf8_lossy(message.topic_bytes());
         let topic = pyo3::types::PyString::new(py, &topic).unbind();
-        Py::new(py, MQTTMessage::received(py, topic, &message.publish, version, 0.0))
+        Py::new(py, MQTTMessage::received(py, topic, &message.publish, version, 0.0)?)
     };
     held.into_iter().map(to_message).collect()
 }

@@ -28,6 +28,9 @@ use super::pending::{Batch, PendingPublishes, Waiter, resolve};
 use super::shared::Shared;
 use super::topic_cache::TopicCache;
 
+/// Places of an empty queue that are kept; those of a flood are given back.
+const KEEP_PLACES: usize = 4096;
+
 /// Messages and outcomes of one ``oxmqtt.aio.Client``; not for use on its own.
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct Mailbox {
@@ -115,6 +118,9 @@ impl Mailbox {
     pub(super) fn pop(&self, py: Python<'_>) -> PyResult<Option<Message>> {
         let mut state = self.state();
         let Some((message, weight)) = state.parked.pop_front() else { return Ok(None) };
+        if state.parked.is_empty() && state.parked.capacity() > KEEP_PLACES {
+            state.parked = VecDeque::new();
+        }
         if state.patience.is_some() {
             self.adjust_patience(&mut state);
         }
@@ -128,7 +134,7 @@ impl Mailbox {
             Ok(topic_class(py)?.call1((name,))?.unbind())
         })?;
         let has_properties = self.has_properties.load(Ordering::Relaxed);
-        Ok(Message::received(py, topic, message, has_properties))
+        Message::received(py, topic, message, has_properties)
     }
 
     pub(super) fn acknowledge(

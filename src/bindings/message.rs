@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
 
-use super::convert::properties_into_py;
+use super::convert::{copy_of, payload_into_py, properties_into_py};
 use super::message_info::MQTTMessageInfo;
 
 /// A message that arrived, or one made by hand in a test.
@@ -41,11 +41,11 @@ impl MQTTMessage {
         publish: &Publish,
         version: Version,
         timestamp: f64,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let properties = (version == Version::V5).then(|| publish.properties_bytes().into());
-        Self {
+        Ok(Self {
             topic,
-            payload: PyBytes::new(py, publish.payload()).unbind(),
+            payload: payload_into_py(py, publish.payload())?.unbind(),
             timestamp,
             mid: publish.packet_id(),
             qos: publish.qos() as u8,
@@ -53,7 +53,7 @@ impl MQTTMessage {
             dup: publish.dup(),
             properties,
             attributes: OnceLock::new(),
-        }
+        })
     }
 
     /// The message inside an encoded PUBLISH.
@@ -64,20 +64,23 @@ impl MQTTMessage {
         packet: &bytes::Bytes,
     ) -> PyResult<Self> {
         let body = parse_frame(packet).ok().flatten().map(|frame| frame.header_len);
+        // A message that waits for its identifier is no valid packet yet.
+        let unnamed = if mid == 0 { Some(copy_of(packet)?) } else { None };
         let decoded = body.and_then(|at| {
-            // A message that waits for its identifier is no valid packet yet.
-            let mut bytes = packet.to_vec();
-            if mid == 0 {
-                stamp_any_id(&mut bytes, at);
-            }
-            let source = bytes::Bytes::from(bytes);
+            let source = match unnamed {
+                Some(mut bytes) => {
+                    stamp_any_id(&mut bytes, at);
+                    bytes.into()
+                }
+                None => packet.clone(),
+            };
             let first = *source.first()?;
             decode(version, first, source.get(at..)?, &source).ok()
         });
         match decoded {
             Some(Packet::Publish(publish)) => {
                 let topic = PyString::new(py, publish.topic()).unbind();
-                let message = Self::received(py, topic, &publish, version, 0.0);
+                let message = Self::received(py, topic, &publish, version, 0.0)?;
                 Ok(Self { mid: if mid == 0 { publish.packet_id() } else { mid }, ..message })
             }
             _ => Err(PyValueError::new_err("not a PUBLISH packet")),

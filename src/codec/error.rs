@@ -1,5 +1,7 @@
 //! What can be wrong: with bytes of the peer ([`DecodeError`]), with a call ([`EncodeError`]).
 
+use std::collections::TryReserveError;
+
 use super::{PropertyId, ReasonCode};
 
 /// Bytes of the peer that the standard forbids. The connection must be closed; in MQTT 5.0 a
@@ -78,4 +80,13 @@ pub enum EncodeError {
     /// Encoded properties that do not hold what they should.
     #[error("properties: {0}")]
     Properties(DecodeError),
+    /// There is no memory for the packet.
+    #[error("out of memory")]
+    OutOfMemory,
+}
+
+impl From<TryReserveError> for EncodeError {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
+    }
 }

@@ -57,7 +57,7 @@ pub(super) fn write_packet(
     if body.len() > MAX_REMAINING_LENGTH {
         return Err(EncodeError::PacketTooLarge);
     }
-    out.reserve(packet_len(body.len()));
+    out.try_reserve(packet_len(body.len()))?;
     out.push(first);
     put_variable(out, body.len());
     out.extend_from_slice(&body);

@@ -13,6 +13,7 @@ mod error;
 mod frame;
 mod packet;
 mod packet_type;
+mod partial;
 mod primitives;
 mod properties;
 mod properties_builder;
@@ -31,7 +32,8 @@ pub use error::{DecodeError, EncodeError};
 pub use frame::{Frame, MAX_REMAINING_LENGTH, parse_frame};
 pub use packet::{Packet, decode};
 pub use packet_type::{PacketSet, PacketType};
-pub use primitives::put_variable;
+pub use partial::Partial;
+pub use primitives::{put_variable, try_copy};
 pub use properties::Properties;
 pub use properties_builder::PropertiesBuilder;
 pub use property::{

@@ -1,5 +1,7 @@
 //! The data types of section 1.5: integers, strings, binary data, variable byte integers.
 
+use std::collections::TryReserveError;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -156,6 +158,14 @@ pub fn put_variable(out: &mut Vec<u8>, value: usize) {
         rest >>= 7;
     }
     out.push(rest as u8);
+}
+
+/// A copy, where there is memory for it: of what may be large.
+pub fn try_copy(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
 /// Writes binary data: its length in two bytes, then the bytes. `what` names the field in the error.

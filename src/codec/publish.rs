@@ -235,7 +235,7 @@ pub fn encode_publish(
     if with_id && parts.packet_id == 0 {
         return Err(EncodeError::PacketIdentifierZero);
     }
-    out.reserve(packet_len(remaining));
+    out.try_reserve(packet_len(remaining))?;
     out.push(
         PacketType::Publish.first_byte()
             | u8::from(parts.dup && with_id) << 3

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-
-use crate::codec::{Connect, Disconnect, EncodeError, Packet, Properties, ReasonCode, Version};
+use crate::codec::{
+    Connect, Disconnect, EncodeError, Packet, Partial, Properties, ReasonCode, Version,
+};
 
 use super::authentication::Exchange;
 use super::config::ConnectOptions;
@@ -50,7 +50,7 @@ impl Session {
 
     fn reset_connection(&mut self) {
         self.out.clear();
-        self.partial = BytesMut::new();
+        self.partial = Partial::default();
         self.inbound.handle_connection_end();
         self.ids.release_requests();
         self.ledger.rewind(&mut self.ids);

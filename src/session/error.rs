@@ -1,8 +1,10 @@
 //! Errors with their blame: [`LocalError`] is the caller's, [`PeerError`] the server's.
 
+use std::collections::TryReserveError;
+
 use thiserror::Error;
 
-use crate::codec::{DecodeError, ReasonCode};
+use crate::codec::{DecodeError, EncodeError, ReasonCode};
 
 /// Why a request of the application was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -21,6 +23,8 @@ pub enum LocalError {
     RetainNotSupported,
     #[error("the topic alias is above the server's Topic Alias Maximum")]
     TopicAliasInvalid,
+    #[error("out of memory")]
+    OutOfMemory,
 }
 
 impl LocalError {
@@ -31,7 +35,9 @@ impl LocalError {
             | Self::QosNotSupported
             | Self::RetainNotSupported
             | Self::TopicAliasInvalid => true,
-            Self::NotConnected | Self::QueueFull | Self::NoPacketIdentifier => false,
+            Self::NotConnected | Self::QueueFull | Self::NoPacketIdentifier | Self::OutOfMemory => {
+                false
+            }
         }
     }
 }
@@ -55,6 +61,24 @@ pub enum PeerError {
     HoldsTooMuch,
     #[error("the server does not read the acknowledgements of what it sends")]
     AnswersUnread,
+    #[error("out of memory for a packet")]
+    OutOfMemory,
+}
+
+impl From<TryReserveError> for PeerError {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl From<EncodeError> for LocalError {
+    /// Of a PUBLISH whose parts are checked.
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::OutOfMemory => Self::OutOfMemory,
+            _ => Self::PacketTooLarge,
+        }
+    }
 }
 
 impl PeerError {
@@ -65,7 +89,9 @@ impl PeerError {
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAlias(_) => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::PacketTooLarge(_) | Self::PropertiesTooLarge(_) => ReasonCode::PACKET_TOO_LARGE,
-            Self::HoldsTooMuch | Self::AnswersUnread => ReasonCode::QUOTA_EXCEEDED,
+            Self::HoldsTooMuch | Self::AnswersUnread | Self::OutOfMemory => {
+                ReasonCode::QUOTA_EXCEEDED
+            }
         }
     }
 }

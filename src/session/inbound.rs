@@ -22,30 +22,44 @@ const MOST_UNREAD_ANSWERS: u64 = 2 << 20;
 
 impl Session {
     /// Takes bytes from the transport. A breach of the protocol ends the connection.
-    pub fn handle_input(&mut self, chunk: Bytes, now: Instant) {
+    pub fn handle_input(&mut self, mut chunk: Bytes, now: Instant) {
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.handle_received(now);
         }
-        if !matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online) {
+        if !self.is_receiving() {
             return;
         }
-        let source = if self.partial.is_empty() {
-            chunk
-        } else {
-            self.partial.extend_from_slice(&chunk);
-            match self.complete_frame(&self.partial) {
+        if !self.partial.is_empty() {
+            match self.complete_packet(&mut chunk) {
                 Ok(false) => return,
-                Ok(true) => self.partial.split().freeze(),
+                Ok(true) => {
+                    let packet = self.partial.take();
+                    self.handle_packets(&packet, now);
+                }
                 Err(error) => return self.fail(error, now),
             }
-        };
+        }
+        self.handle_packets(&chunk, now);
+        if self.is_online() && self.out.unread_answers() > MOST_UNREAD_ANSWERS {
+            self.fail(PeerError::AnswersUnread, now);
+        }
+        self.pump();
+    }
+
+    fn is_receiving(&self) -> bool {
+        matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online)
+    }
+
+    fn handle_packets(&mut self, source: &Bytes, now: Instant) {
         let before = self.events.len();
         let mut at = 0;
-        while matches!(self.phase, Phase::AwaitConnAck { .. } | Phase::Online) {
-            match self.handle_frame(&source, at, now) {
+        while self.is_receiving() {
+            match self.handle_frame(source, at, now) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => {
-                    self.partial.extend_from_slice(source.get(at..).unwrap_or_default());
+                    if let Err(error) = self.partial.append(source.get(at..).unwrap_or_default()) {
+                        self.fail(error.into(), now);
+                    }
                     break;
                 }
                 Err(error) => {
@@ -54,11 +68,7 @@ impl Session {
                 }
             }
         }
-        self.free_input(before, &source);
-        if self.is_online() && self.out.unread_answers() > MOST_UNREAD_ANSWERS {
-            self.fail(PeerError::AnswersUnread, now);
-        }
-        self.pump();
+        self.free_input(before, source);
     }
 
     /// Events keep slices of the bytes they came in. Few small ones must not keep a large chunk.
@@ -80,15 +90,21 @@ impl Session {
         }
     }
 
-    fn complete_frame(&self, bytes: &[u8]) -> Result<bool, PeerError> {
-        let Some(frame) = parse_frame(bytes)? else {
-            return Ok(false);
-        };
-        let size = frame.header_len + frame.remaining;
-        if size > self.own.maximum_packet_size {
-            return Err(PeerError::PacketTooLarge(size));
+    /// Adds to the packet at hand what belongs to it of the chunk; whether it is complete then.
+    fn complete_packet(&mut self, chunk: &mut Bytes) -> Result<bool, PeerError> {
+        loop {
+            let missing = match parse_frame(&self.partial)? {
+                Some(frame) if frame.packet_len() > self.own.maximum_packet_size => {
+                    return Err(PeerError::PacketTooLarge(frame.packet_len()));
+                }
+                Some(frame) => frame.packet_len().saturating_sub(self.partial.len()),
+                None => 1,
+            };
+            if missing == 0 || chunk.is_empty() {
+                return Ok(missing == 0);
+            }
+            self.partial.append(&chunk.split_to(missing.min(chunk.len())))?;
         }
-        Ok(size <= bytes.len())
     }
 
     /// Handles the packet at `at`; returns where the next one starts, `None` for want of bytes.

@@ -147,12 +147,13 @@ impl Ledger {
         ticket
     }
 
-    /// Hands the next message that the quota allows to `send`; false when there is none.
+    /// Hands the next message that the quota allows to `send`; false when there is none, or when
+    /// `send` has no room for it.
     pub(super) fn dispatch(
         &mut self,
         quota: usize,
         ids: &mut PacketIds,
-        mut send: impl FnMut(Dispatch<'_>),
+        send: impl FnOnce(Dispatch<'_>) -> bool,
     ) -> bool {
         while self.in_flight < quota && self.next < self.end() {
             let seq = self.next;
@@ -169,20 +170,17 @@ impl Ledger {
                 entry.stamp(packet_id);
                 self.unnamed -= 1;
             }
-            self.next += 1;
-            self.in_flight += 1;
-            match entry.stage {
-                Stage::Publish => {
-                    let resend = entry.sent_before;
-                    entry.sent_before = true;
-                    let id_at = entry.id_at as usize;
-                    send(Dispatch::Publish { packet: &entry.packet, id_at, resend });
-                }
-                Stage::Release => {
-                    send(Dispatch::Release { packet_id: entry.ticket.packet_id() });
-                }
+            let (resend, id_at) = (entry.sent_before, entry.id_at as usize);
+            let is_sent = match entry.stage {
+                Stage::Publish => send(Dispatch::Publish { packet: &entry.packet, id_at, resend }),
+                Stage::Release => send(Dispatch::Release { packet_id: entry.ticket.packet_id() }),
+            };
+            if is_sent {
+                entry.sent_before |= entry.stage == Stage::Publish;
+                self.next += 1;
+                self.in_flight += 1;
             }
-            return true;
+            return is_sent;
         }
         false
     }

@@ -82,7 +82,9 @@ impl LocalError {
             Self::PacketTooLarge => ReasonCode::PACKET_TOO_LARGE,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::QueueFull => ReasonCode::QUOTA_EXCEEDED,
-            Self::NotConnected | Self::NoPacketIdentifier => ReasonCode::UNSPECIFIED_ERROR,
+            Self::NotConnected | Self::NoPacketIdentifier | Self::OutOfMemory => {
+                ReasonCode::UNSPECIFIED_ERROR
+            }
         }
     }
 }

@@ -25,10 +25,10 @@ mod ticket;
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::codec::{EncodeError, Packet, Properties, ReasonCode, Version};
+use crate::codec::{EncodeError, Packet, Partial, Properties, ReasonCode, Version};
 
 pub use config::{ConnectOptions, SessionConfig};
 pub use error::{LocalError, PeerError};
@@ -79,7 +79,7 @@ pub struct Session {
     ledger: Ledger,
     inbound: Inbound,
     own_aliases: OwnAliases,
-    partial: BytesMut,
+    partial: Partial,
     events: Vec<Event>,
     keep_alive: Option<KeepAlive>,
     server: ServerLimits,
@@ -106,7 +106,7 @@ impl Session {
             ledger: Ledger::default(),
             inbound: Inbound::default(),
             own_aliases: OwnAliases::default(),
-            partial: BytesMut::new(),
+            partial: Partial::default(),
             events: Vec::new(),
             keep_alive: None,
             server: ServerLimits::default(),

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::codec::{
     AckKind, EncodeError, Packet, Properties, Publish, PublishParts, QoS, ReasonCode, Subscribe,
     SubscriptionOptions, Unsubscribe, Version, encode_ack, encode_publish, encoded_topic_alias,
-    parse_frame, publish_size,
+    parse_frame, publish_size, try_copy,
 };
 
 use super::error::LocalError;
@@ -134,8 +134,8 @@ impl Session {
                 return refused(LocalError::NotConnected, packet_id);
             }
             let before = self.out.bytes.len();
-            if encode_publish(&mut self.out.bytes, self.config.version, &parts).is_err() {
-                return refused(LocalError::PacketTooLarge, packet_id);
+            if let Err(error) = encode_publish(&mut self.out.bytes, self.config.version, &parts) {
+                return refused(error.into(), packet_id);
             }
             self.out.appended(before);
             let mark = self.out.mark(packet_id);
@@ -146,10 +146,9 @@ impl Session {
         }
         // The ledger writes the identifier in when it has one.
         parts.packet_id = 1;
-        let size = publish_size(self.config.version, &parts);
-        let mut packet = Vec::with_capacity(size);
-        if encode_publish(&mut packet, self.config.version, &parts).is_err() {
-            return refused(LocalError::PacketTooLarge, 0);
+        let mut packet = Vec::new();
+        if let Err(error) = encode_publish(&mut packet, self.config.version, &parts) {
+            return refused(error.into(), 0);
         }
         let id_at = identifier_at(&packet, topic);
         let ticket = self.ledger.push(&mut self.ids, packet.into_boxed_slice(), id_at, message.qos);
@@ -190,20 +189,24 @@ impl Session {
                         .and_then(|()| server.admit_alias(alias));
                     if let Err(error) = admitted {
                         refused = Some((error, resend && qos == QoS::ExactlyOnce));
-                        return;
+                        return true;
+                    }
+                    if out.try_reserve(packet.len()).is_err() {
+                        return false;
                     }
                     out.extend_from_slice(packet);
                     if resend && let Some(first) = out.get_mut(before) {
                         set_dup(first);
-                        if trace && let Some(packet) = out.get(before..) {
-                            let packet = Bytes::copy_from_slice(packet);
-                            traced = Some(Trace::SentPublish { packet });
+                        if trace && let Some(Ok(packet)) = out.get(before..).map(try_copy) {
+                            traced = Some(Trace::SentPublish { packet: packet.into() });
                         }
                     }
+                    true
                 }
                 Dispatch::Release { packet_id } => {
                     encode_ack(out, version, AckKind::PubRel, packet_id, ReasonCode::SUCCESS, &[]);
                     traced = Some(Trace::SentAck(AckKind::PubRel, packet_id));
+                    true
                 }
             });
             if !sent {
@@ -328,11 +331,11 @@ pub enum RequestError {
 /// A PUBLISH of QoS 1 or 2 as another version writes it, and where its identifier stands.
 pub(super) fn reencode(packet: &[u8], from: Version, to: Version) -> Option<(Box<[u8]>, u32)> {
     let frame = parse_frame(packet).ok().flatten()?;
-    let body = Bytes::copy_from_slice(packet.get(frame.header_len..)?);
+    let body = Bytes::from(try_copy(packet.get(frame.header_len..)?).ok()?);
     let publish = Publish::decode(from, frame.first, &body, &body).ok()?;
     let properties = if to.has_properties() { publish.properties_bytes() } else { &[] };
     let parts = PublishParts { properties, ..publish.parts() };
-    let mut packet = Vec::with_capacity(publish_size(to, &parts));
+    let mut packet = Vec::new();
     encode_publish(&mut packet, to, &parts).ok()?;
     let id_at = identifier_at(&packet, parts.topic);
     Some((packet.into_boxed_slice(), id_at))
