@@ -19,6 +19,8 @@ const FULL: usize = 16 << 20;
 const FULL_BEFORE_ANSWER: usize = 8 * FULL;
 /// Weight of popped events that is accounted for in one go.
 const SETTLE: usize = 64 << 10;
+/// Places of an empty queue that are kept; those of a flood are given back.
+const KEEP_PLACES: usize = 4096;
 
 #[derive(Debug)]
 pub struct Inbox {
@@ -132,6 +134,9 @@ impl Inbox {
         let mut front = lock(&self.front);
         if front.events.is_empty() {
             let settled = std::mem::take(&mut front.taken);
+            if front.events.capacity() > KEEP_PLACES {
+                front.events = VecDeque::new();
+            }
             let mut back = lock(&self.back);
             if back.events.is_empty() {
                 back.signalled = false;

@@ -66,9 +66,10 @@ impl Event {
         )
     }
 
-    /// Bytes that the event keeps in memory while it waits.
+    /// Bytes that the event keeps in memory while it waits. A queue has up to twice as many places as
+    /// events.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.held()
+        2 * size_of::<Self>() + self.held()
     }
 
     /// Bytes of packets that it keeps.
