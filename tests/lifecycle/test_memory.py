@@ -18,59 +18,11 @@ from support.bounds import fits
 from support.clients import Watched
 from support.packets import V5, V311
 from support.peer import PeerConnection, ScriptedPeer
-from support.process import Program
 from support.properties import text, varint
+from support.victim import AIO_VICTIM, VICTIM, grown, over
 
 MIB = 1 << 20
-
-VICTIM = """
-    def peak():
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
-
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "victim", protocol=mqtt.MQTTProtocolVersion(VERSION))
-    if LIMIT:
-        client.max_packet_size = LIMIT
-    over = threading.Event()
-    client.on_message = lambda c, u, message: over.set() if message.topic == "over" else LOOK(message)
-    client.on_disconnect = lambda *_: over.set()
-    client.connect(HOST, PORT)
-    before = peak()
-    client.loop_start()
-    over.wait(50)
-    say("grown", peak() - before)
-"""
-
-
-def grown(
-    client_name: str,
-    version: int,
-    attack: Callable[[PeerConnection], None],
-    limit: int = 0,
-    connack: bool = True,
-    look: str = "lambda message: None",
-) -> tuple[int, list[packets.Packet]]:
-    """By how many bytes the victim grew, and what it said to the attack."""
-    with ScriptedPeer() as peer:
-        source = VICTIM.replace("LOOK", f"({look})")
-        values = {"HOST": peer.host, "PORT": peer.port, "VERSION": version, "LIMIT": limit}
-        with Program(source, client_name, **values) as program:
-            connection = peer.accept()
-            if connack:
-                connection.accept_client()
-            else:
-                connection.expect(packets.CONNECT)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                attack(connection)
-            growth = int(program.wait_line("grown", 55).split()[1])
-            assert program.exit_code() == 0, program.error_text()
-            assert program.error_text() == ""
-            return growth, connection.received
-
-
-def over(connection: PeerConnection) -> None:
-    """The attack is through: the victim may look at itself."""
-    connection.send(packets.publish(connection.version, "over"))
+STYLES = pytest.mark.parametrize("victim", [VICTIM, AIO_VICTIM], ids=["callbacks", "asyncio"])
 
 
 def goodbye(connection: PeerConnection, reason: int) -> None:
@@ -189,9 +141,10 @@ def test_a_broker_that_reads_no_answers(client_name: str, version: int) -> None:
     fits("acknowledgements that nobody reads", growth, 4 * MIB)
 
 
-def test_messages_while_a_callback_blocks(client_name: str) -> None:
-    """The inbox takes 16 MiB; what does not fit stays with the broker."""
-    messages = packets.publish(V311, "a", bytes(1000)) * 1000
+@pytest.mark.parametrize("size", [1000, 1])
+def test_messages_while_a_callback_blocks(client_name: str, size: int) -> None:
+    """The inbox takes 16 MiB, however small the messages; what does not fit stays with the broker."""
+    messages = packets.publish(V311, "a", bytes(size)) * (1_000_000 // (5 + size))
 
     def attack(connection: PeerConnection) -> None:
         connection.sock.settimeout(1.0)
@@ -203,7 +156,48 @@ def test_messages_while_a_callback_blocks(client_name: str) -> None:
 
     look = "lambda message: over.wait(4) or over.set()"
     growth, _ = grown(client_name, V311, attack, look=look)
-    fits("200 MB of messages while a callback blocks", growth, 16 * MIB)
+    fits(f"200 MB of messages of {size} bytes while a callback blocks", growth, 16 * MIB)
+
+
+@STYLES
+def test_long_topic_names(client_name: str, victim: str) -> None:
+    """4,000 names of 65,000 bytes, never the same twice: 260 MB. Names are remembered up to 2 MiB."""
+
+    def attack(connection: PeerConnection) -> None:
+        for number in range(4000):
+            connection.send(packets.publish(V311, f"{number:08}" + "a" * 65_000))
+        over(connection)
+
+    growth, _ = grown(client_name, V311, attack, victim=victim)
+    fits("4,000 topic names of 65,000 bytes", growth, 18 * MIB)
+
+
+@STYLES
+def test_wide_topic_names(client_name: str, victim: str) -> None:
+    """One character beyond the others makes Python store four bytes for each."""
+
+    def attack(connection: PeerConnection) -> None:
+        for number in range(2000):
+            connection.send(packets.publish(V311, f"{number:08}\U0001f40d" + "a" * 65_000))
+        over(connection)
+
+    growth, _ = grown(client_name, V311, attack, victim=victim)
+    fits("2,000 topic names of 65,000 characters of four bytes", growth, 18 * MIB)
+
+
+@STYLES
+def test_small_messages_that_a_program_keeps(client_name: str, victim: str) -> None:
+    """2,000 small messages, each received with 60 kB of others: they hold their own bytes only."""
+    pair = packets.publish(V311, "keep", b"x") + packets.publish(V311, "drop", bytes(60_000))
+
+    def attack(connection: PeerConnection) -> None:
+        for _ in range(2000):
+            connection.send(pair)
+        over(connection)
+
+    look = "lambda message, kept=[]: len(message.payload) == 1 and kept.append(message)"
+    growth, _ = grown(client_name, V311, attack, look=look, victim=victim)
+    fits("2,000 small messages that are kept of 120 MB", growth, 16 * MIB)
 
 
 @pytest.fixture
