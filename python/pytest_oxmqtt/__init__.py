@@ -56,7 +56,10 @@ def mqtt_client(mqtt_broker: Broker) -> Iterator[client.Client]:
     answered = threading.Event()
     connected = Client(CallbackAPIVersion.VERSION2)
     connected.on_connect = connected.on_disconnect = lambda *_: answered.set()
-    connected.connect(mqtt_broker.host, mqtt_broker.port)
+    port, tls = _way_to(mqtt_broker)
+    if tls:
+        connected.tls_set(**tls)
+    connected.connect(mqtt_broker.host, port)
     connected.loop_start()
     if not answered.wait(10):
         raise TimeoutError("no answer to CONNECT within 10 s")
@@ -72,9 +75,18 @@ def aio_mqtt_client(mqtt_broker: Broker) -> aio.Client:
 
     So it works under pytest-asyncio, anyio and `asyncio.run` alike.
     """
-    from oxmqtt.aio import Client
+    from oxmqtt.aio import Client, TLSParameters
 
-    return Client(mqtt_broker.host, mqtt_broker.port)
+    port, tls = _way_to(mqtt_broker)
+    return Client(mqtt_broker.host, port, tls_params=TLSParameters(**tls) if tls else None)
+
+
+def _way_to(broker: Broker) -> tuple[int, dict[str, Any]]:
+    """The port for a client, and what it needs for TLS: nothing where plain TCP is open."""
+    if broker.url.startswith("mqtt:"):
+        return broker.port, {}
+    certificate, key = broker.issue("pytest")
+    return broker.tls_port, {"ca_certs": broker.ca_file, "certfile": certificate, "keyfile": key}
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ use crate::codec::{PublishParts, ReasonCode, Version};
 use crate::topic;
 
 use super::convert::{
-    check_topic, extract_payload, extract_publish_properties, extract_qos, properties_into_py,
+    check_topic, extract_payload, extract_publish_properties, extract_qos, payload_into_py,
+    properties_into_py,
 };
 use super::errors::encode_error;
 
@@ -101,7 +102,7 @@ impl BrokerServer {
     #[new]
     #[pyo3(signature = (*, address, port, users, authentication, maximum_packet_size,
                         receive_maximum, record, max_unsent, tls, tls_names, clients_need_certificates,
-                        client_authorities, websockets))]
+                        client_authorities, plain, websockets))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -117,6 +118,7 @@ impl BrokerServer {
         tls_names: Option<Vec<String>>,
         clients_need_certificates: bool,
         client_authorities: Option<Vec<u8>>,
+        plain: bool,
         websockets: bool,
     ) -> PyResult<Self> {
         let address: IpAddr = address
@@ -135,16 +137,17 @@ impl BrokerServer {
             receive_maximum,
             record,
             max_unsent,
+            ..Settings::default()
         };
         let address = Some(SocketAddr::new(address, port));
-        let options = ListenOptions { address, tls, websockets };
+        let options = ListenOptions { address, tls, tls_only: !plain, websockets };
         let server = py.detach(|| Server::start(settings, options))?;
         Ok(Self { server, authority })
     }
 
     /// Of TCP, TLS, WebSocket, and WebSocket in TLS.
     #[getter]
-    fn ports(&self) -> (u16, Option<u16>, Option<u16>, Option<u16>) {
+    fn ports(&self) -> (Option<u16>, Option<u16>, Option<u16>, Option<u16>) {
         let ports = self.server.ports();
         (ports.tcp, ports.tls, ports.websocket, ports.secure_websocket)
     }
@@ -344,7 +347,7 @@ fn fields(py: Python<'_>, message: &Arc<Message>) -> PyResult<MessageFields> {
     };
     Ok((
         publish.topic().to_owned(),
-        PyBytes::new(py, publish.payload()).unbind(),
+        payload_into_py(py, publish.payload())?.unbind(),
         publish.qos() as u8,
         publish.retain(),
         properties,

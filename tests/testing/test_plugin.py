@@ -54,6 +54,17 @@ def test_aio(aio_mqtt_client, mqtt_messages):
     assert len(mqtt_messages("a")) == 1
 
 
+@pytest.mark.mqtt_broker(tls=True, client_certificates=True)
+def test_certificates(mqtt_broker, mqtt_client, aio_mqtt_client, mqtt_messages):
+    async def main():
+        async with aio_mqtt_client as client:
+            await client.publish("a", "x", qos=1)
+
+    asyncio.run(main())
+    mqtt_client.publish("a", "y", 1)
+    assert [message.payload for message in mqtt_messages("a", 2)] == [b"x", b"y"]
+
+
 @pytest.mark.mqtt_faults(delay_acks=0.2)
 @pytest.mark.mqtt_broker(max_messages=1)
 def test_markers(mqtt_broker, mqtt_client):
@@ -90,7 +101,7 @@ def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[s
 
 def test_the_fixtures(tmp_path: Path) -> None:
     done = run(tmp_path, TESTS, "-W", "error")
-    assert "16 passed" in done.stdout, done.stdout + done.stderr
+    assert "17 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_run_without_the_fixtures_pays_nothing(tmp_path: Path) -> None:

@@ -80,6 +80,26 @@ def test_clients_need_a_certificate(client: MakeClient) -> None:
     assert not any(map(os.path.exists, files))
 
 
+def test_no_port_lets_in_who_has_no_certificate() -> None:
+    """Unless it is asked for."""
+    with Broker(tls=True, client_certificates=True, websockets=True) as broker:
+        assert broker.url == f"mqtts://127.0.0.1:{broker.tls_port}"
+        assert broker.secure_websocket_port != broker.tls_port
+        for port in ("port", "websocket_port"):
+            with pytest.raises(RuntimeError, match=r"without .*plain=True"):
+                getattr(broker, port)
+        wanted = broker.tls_port
+    with Broker(tls=True, client_certificates=True, port=wanted) as broker:
+        assert broker.tls_port == wanted
+    with Broker(tls=True, client_certificates=True, plain=True, websockets=True) as broker:
+        assert broker.url == f"mqtt://127.0.0.1:{broker.port}"
+        assert len({broker.port, broker.tls_port, broker.websocket_port}) == 3
+    with Broker(tls=True, plain=False) as broker:
+        assert broker.url == f"mqtts://127.0.0.1:{broker.tls_port}"
+    with pytest.raises(ValueError, match="needs tls"):
+        Broker(plain=False)
+
+
 def test_clients_of_authorities_of_their_own(tmp_path: Path, client: MakeClient) -> None:
     authority = Authority(tmp_path)
     sensor = authority.issue("sensor", ("extendedKeyUsage=clientAuth",))

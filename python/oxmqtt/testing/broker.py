@@ -30,12 +30,14 @@ class Broker:
     forked child has no broker; the methods raise ``RuntimeError`` there, and after ``close()``.
 
     :param host: the address to listen on; others than loopback let strangers in.
-    :param port: the port of plain TCP; 0 takes a free one.
+    :param port: the port of plain TCP, or without that of TLS; 0 takes a free one.
     :param users: names and passwords; without it everybody may connect.
     :param tls: True also listens for TLS, with a certificate of an authority that is made up
         (:attr:`ca_file`); a pair of paths, to a certificate chain and its key in PEM, is used instead.
     :param client_certificates: True asks every client for a certificate of the authority that is made
-        up (:meth:`issue`), the path of a PEM file for one of the authorities in it.
+        up (:meth:`issue`), the path of a PEM file for one of the authorities in it. No port is open then
+        that asks for none.
+    :param plain: whether to listen without TLS too; by default unless ``client_certificates``.
     :param websockets: also listen for WebSocket, and together with ``tls`` for WebSocket in TLS.
     :param authentication: enhanced authentication that every client has to go through.
     :param receive_maximum: QoS 1 and 2 messages that a client may have unacknowledged (MQTT 5.0).
@@ -44,6 +46,8 @@ class Broker:
         are those beyond 64 MiB.
     :param max_unsent: bytes that may wait for a client that reads slowly. Above, QoS 0 messages to it
         are dropped and counted (:attr:`dropped`). Of QoS 1 and 2 up to 100,000 messages or 64 MiB wait.
+        All that is kept for all clients (waiting, recorded and retained messages, sessions,
+        subscriptions) may take 256 MiB; above, no more is taken.
     :raises OSError: the address is in use, or not of this machine.
     :raises ValueError: the certificate or the key cannot be used, or there is no authority whose
         certificates clients could have.
@@ -57,6 +61,7 @@ class Broker:
         users: dict[str, str] | None = None,
         tls: bool | tuple[str | os.PathLike[str], str | os.PathLike[str]] = False,
         client_certificates: bool | str | os.PathLike[str] = False,
+        plain: bool | None = None,
         websockets: bool = False,
         authentication: Authentication | None = None,
         receive_maximum: int = 65_535,
@@ -76,6 +81,10 @@ class Broker:
             identity = (_read(tls[0]), _read(tls[1]))
         if client_certificates and not tls:
             raise ValueError("client_certificates needs tls")
+        if plain is None:
+            plain = not client_certificates
+        if not plain and not tls:
+            raise ValueError("plain=False needs tls")
         if not isinstance(client_certificates, bool):
             client_authorities = _read(client_certificates)
         elif client_certificates and identity is not None:
@@ -101,6 +110,7 @@ class Broker:
             tls_names=names if tls is True else None,
             clients_need_certificates=client_certificates is True,
             client_authorities=client_authorities,
+            plain=plain,
             websockets=websockets,
         )
 
@@ -112,8 +122,8 @@ class Broker:
 
     @property
     def port(self) -> int:
-        """The port of plain TCP."""
-        return self._server.ports[0]
+        """The port of plain TCP; ``RuntimeError`` where everything goes by TLS."""
+        return _listening(self._server.ports[0], "plain=True")
 
     @property
     def tls_port(self) -> int:
@@ -122,8 +132,9 @@ class Broker:
 
     @property
     def websocket_port(self) -> int:
-        """The port of WebSocket, at any path; ``RuntimeError`` without ``websockets``."""
-        return _listening(self._server.ports[2], "websockets=True")
+        """The port of WebSocket, at any path; ``RuntimeError`` without ``websockets``, or where everything
+        goes by TLS."""
+        return _listening(self._server.ports[2], "websockets=True and plain=True")
 
     @property
     def secure_websocket_port(self) -> int:
@@ -132,9 +143,10 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """``mqtt://host:port``."""
+        """``mqtt://host:port``, or ``mqtts://host:tls_port`` where everything goes by TLS."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"mqtt://{host}:{self.port}"
+        plain, tls, *_ = self._server.ports
+        return f"mqtts://{host}:{tls}" if plain is None else f"mqtt://{host}:{plain}"
 
     @property
     def ca_pem(self) -> str:

@@ -28,10 +28,12 @@ use shared::Shared;
 /// Where to listen, and how.
 #[derive(Debug, Default)]
 pub struct ListenOptions {
-    /// The host's address, and the port of plain TCP; 0 takes a free one.
+    /// The host's address, and the port of plain TCP, or else of TLS; 0 takes a free one.
     pub address: Option<SocketAddr>,
     /// Listen for TLS too.
     pub tls: Option<TlsSettings>,
+    /// Listen for nothing without TLS.
+    pub tls_only: bool,
     /// Listen for WebSocket too, and where there is TLS for WebSocket in it.
     pub websockets: bool,
 }
@@ -39,7 +41,7 @@ pub struct ListenOptions {
 /// The ports that are listened on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ports {
-    pub tcp: u16,
+    pub tcp: Option<u16>,
     pub tls: Option<u16>,
     pub websocket: Option<u16>,
     pub secure_websocket: Option<u16>,
@@ -71,29 +73,28 @@ impl Server {
     pub fn start(settings: Settings, options: ListenOptions) -> io::Result<Self> {
         let address = options.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let anywhere = SocketAddr::new(address.ip(), 0);
-        let tls = options.tls.map(|settings| settings.0);
-        let mut wanted = vec![(address, LayerSettings::default())];
-        if let Some(config) = &tls {
-            wanted.push((
-                anywhere,
-                LayerSettings { tls: Some(Arc::clone(config)), websocket: false },
-            ));
-        }
-        if options.websockets {
-            wanted.push((anywhere, LayerSettings { tls: None, websocket: true }));
-            if let Some(config) = tls {
-                wanted.push((anywhere, LayerSettings { tls: Some(config), websocket: true }));
+        let plain = (!options.tls_only).then_some(None);
+        let secured = options.tls.map(|settings| Some(settings.0));
+        let mut wanted = Vec::new();
+        for websocket in [false, true] {
+            if websocket && !options.websockets {
+                break;
+            }
+            for tls in [&plain, &secured].into_iter().flatten().cloned() {
+                wanted.push(LayerSettings { tls, websocket });
             }
         }
         let mut ports = Ports::default();
         let mut bound = Vec::new();
         let mut listeners = Vec::new();
-        for (address, layers) in wanted {
+        for layers in wanted {
+            // The port that was asked for is the first one's.
+            let address = if bound.is_empty() { address } else { anywhere };
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let port = listener.local_addr()?.port();
             match (layers.tls.is_some(), layers.websocket) {
-                (false, false) => ports.tcp = port,
+                (false, false) => ports.tcp = Some(port),
                 (true, false) => ports.tls = Some(port),
                 (false, true) => ports.websocket = Some(port),
                 (true, true) => ports.secure_websocket = Some(port),
