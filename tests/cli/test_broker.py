@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,40 @@ def test_it_serves_until_a_signal(sent: int, code: int) -> None:
         broker.process.send_signal(sent)
         assert broker.exit_code() == code
         assert broker.error_text() == ""
+
+
+@needs_broker
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_broker_for_everybody_warns(host: str) -> None:
+    with start("broker", "-h", host, "-p", 0) as broker:
+        broker.wait_line("listening at")
+        broker.errors.wait_for(lambda lines: "warning: whoever reaches" in "".join(lines))
+
+
+@needs_broker
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
+def test_a_broker_for_this_machine_does_not_warn(host: str) -> None:
+    with start("broker", "-h", host, "-p", 0) as broker:
+        broker.wait_line("listening at")
+        broker.process.send_signal(signal.SIGINT)
+        broker.exit_code()
+        assert broker.error_text() == ""
+
+
+@needs_broker
+def test_users(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("# who may\n\nann:se:cret\nbob:\n")
+    with start("broker", "-h", "0.0.0.0", "-p", 0, "--users", users) as broker:
+        port = broker.wait_line("listening at").rpartition(":")[2]
+        place = ("-p", port, "-t", "a", "-m", "x")
+        assert run("pub", *place, "-u", "ann", "-P", "se:cret").code == 0
+        assert run("pub", *place, "-u", "ann", "-P", "wrong").code == 6
+        assert run("pub", *place).code == 6
+        assert broker.error_text() == ""
+    users.write_text("ann:secret\nbob\n")
+    done = run("broker", "-p", 0, "--users", users)
+    assert (done.code, done.errors) == (2, f"oxmqtt: {users} line 2: not NAME:PASSWORD\n")
 
 
 @needs_broker

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
+import socket
 import threading
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -37,16 +39,50 @@ def embedded_broker(instead: str, **arguments: Any) -> Any:
 @click.option(
     "-p", "--port", type=click.IntRange(0, 65_535), default=1883, help="Port; 0 for a free one."
 )
+@click.option(
+    "--users",
+    "file",
+    type=click.File(encoding="utf-8"),
+    help="File of those who may connect, NAME:PASSWORD in each line; - is the standard input.  "
+    "[default: everybody]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print who connects and who goes.")
-def command(host: str, port: int, verbose: bool) -> None:
+def command(host: str, port: int, file: TextIO | None, verbose: bool) -> None:
+    users = None if file is None else _users(file)
     try:
-        with embedded_broker("use mosquitto", host=host, port=port) as broker:
+        with embedded_broker("use mosquitto", host=host, port=port, users=users) as broker:
+            if users is None and not _is_loopback(host):
+                click.echo(
+                    f"oxmqtt: warning: whoever reaches {host} port {broker.port} may publish and "
+                    "subscribe: --users FILE says who may, -h 127.0.0.1 keeps others out",
+                    err=True,
+                )
             click.echo(f"listening at mqtt://{broker.host}:{broker.port}")
             if verbose:
                 _watch(broker)
             threading.Event().wait()
     except OSError as error:
         raise Failure(FAILED, f"cannot listen at {host} port {port}: {error.strerror}") from None
+
+
+def _users(file: TextIO) -> dict[str, str]:
+    """The names and passwords in the file; empty lines and those that begin with # do not count."""
+    users = {}
+    for number, line in enumerate(file, 1):
+        text = line.rstrip("\r\n")
+        if not text or text.startswith("#"):
+            continue
+        name, colon, password = text.partition(":")
+        if not name or not colon:
+            raise Failure(USAGE, f"{file.name} line {number}: not NAME:PASSWORD")
+        users[name] = password
+    return users
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]
+    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 
 
 def _watch(broker: Any) -> None:
