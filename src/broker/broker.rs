@@ -3,6 +3,7 @@
 //! After each call the driver empties [`Broker::poll_ready`]: those connections have output, or are
 //! to be closed.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::connection::{Connection, Phase};
 use super::faults::Faults;
+use super::memory::Memory;
 use super::record::Record;
 use super::retained::Retained;
 use super::session::{Session, SessionId};
@@ -33,13 +35,14 @@ pub struct Broker {
     pub(super) settings: Settings,
     pub(super) connections: FxHashMap<ConnectionId, Connection>,
     pub(super) sessions: FxHashMap<SessionId, Session>,
-    pub(super) by_client_id: FxHashMap<ByteString, SessionId>,
+    pub(super) by_client_id: HashMap<ByteString, SessionId>,
     pub(super) subscriptions: Subscriptions,
     pub(super) retained: Retained,
     pub(super) timers: Timers,
     pub(super) faults: Faults,
     pub(super) record: Record,
     pub(super) counters: Counters,
+    pub(super) memory: Memory,
     /// Clients that came, went or subscribed; messages that were recorded.
     pub(super) changes: u64,
     ready: Vec<ConnectionId>,
@@ -52,10 +55,11 @@ impl Broker {
     pub fn new(settings: Settings) -> Self {
         Self {
             record: Record::new(settings.record),
+            memory: Memory::new(settings.max_kept),
             settings,
             connections: FxHashMap::default(),
             sessions: FxHashMap::default(),
-            by_client_id: FxHashMap::default(),
+            by_client_id: HashMap::new(),
             subscriptions: Subscriptions::default(),
             retained: Retained::default(),
             timers: Timers::default(),
@@ -123,8 +127,9 @@ impl Broker {
             }
             rest = behind;
         }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.give_back(rest);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Err(error) = connection.give_back(rest) {
+            self.fail(id, error, now);
         }
     }
 
@@ -159,6 +164,9 @@ impl Broker {
         };
         if packet_type == Some(PacketType::Publish) {
             let publish = Publish::decode(version, first, body, source)?;
+            // A small message that is kept must not keep the bytes that came with it.
+            let is_small = publish.body_len() < source.len() / 2;
+            let publish = if is_small { publish.detach() } else { publish };
             return self.handle_publish(id, session, publish, now);
         }
         let is_due = |kind: PacketType| {
@@ -260,7 +268,7 @@ impl Broker {
         self.last_session += 1;
         let id = SessionId(self.last_session);
         self.by_client_id.insert(client_id.clone(), id);
-        self.sessions.insert(id, Session::new(client_id));
+        self.sessions.insert(id, Session::new(client_id, &self.memory));
         id
     }
 

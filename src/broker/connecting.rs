@@ -7,12 +7,12 @@ use bytestring::ByteString;
 
 use super::broker::{Broker, ConnectionId};
 use super::connection::Phase;
-use super::session::SessionId;
+use super::session::{Session, SessionId};
 use super::settings::{DEFAULT_WINDOW, MAX_SESSIONS, TOPIC_ALIASES};
 use super::timers::Timer;
 use crate::codec::{
     Auth, ConnAck, Connect, DecodeError, Packet, PacketType, Properties, PropertiesBuilder,
-    PropertyId, PropertyValue, ReasonCode, Version, decode,
+    PropertyId, PropertyValue, ReasonCode, Version, Will, decode,
 };
 
 impl Broker {
@@ -189,7 +189,10 @@ impl Broker {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.connection = Some(id);
             state.expiry = expiry;
-            state.will = connect.will.clone();
+            let size = size_of::<Session>() + 2 * client_id.len();
+            let will = connect.will.as_ref().map(Will::detach);
+            state.kept = self.memory.keep(size + will.as_ref().map_or(0, Will::size));
+            state.will = will;
             state.sent = 0;
         }
         self.timers.cancel(Timer::Connect(id));
@@ -259,7 +262,7 @@ impl Broker {
             self.timers.cancel(Timer::Expiry(existing));
             return Some((existing, true));
         }
-        if self.sessions.len() >= MAX_SESSIONS {
+        if self.sessions.len() >= MAX_SESSIONS || !self.memory.has_room() {
             return None;
         }
         Some((self.new_session(client_id.clone()), false))

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 use rustc_hash::FxHashMap;
 
 use super::session::SessionId;
 use super::settings::DEFAULT_WINDOW;
-use crate::codec::{Connect, DecodeError, Version, parse_frame};
+use crate::codec::{Connect, DecodeError, Partial, Version, parse_frame};
 
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     pub(super) clean_start: bool,
     pub(super) keep_alive: u16,
     pub(super) last_received: Instant,
-    partial: BytesMut,
+    partial: Partial,
     pub(super) out: Vec<u8>,
     /// The driver was told that there is something for it.
     pub(super) signalled: bool,
@@ -55,7 +55,7 @@ impl Connection {
             clean_start: true,
             keep_alive: 0,
             last_received: now,
-            partial: BytesMut::new(),
+            partial: Partial::default(),
             out: Vec::new(),
             signalled: false,
             aliases: FxHashMap::default(),
@@ -84,19 +84,24 @@ impl Connection {
         bytes: &[u8],
         maximum: usize,
     ) -> Result<Option<Bytes>, DecodeError> {
-        self.partial.extend_from_slice(bytes);
+        self.append(bytes)?;
         match parse_frame(&self.partial)? {
             Some(frame) if frame.packet_len() > maximum => Err(DecodeError::PacketTooLarge),
             Some(frame) if frame.packet_len() <= self.partial.len() => {
-                Ok(Some(std::mem::take(&mut self.partial).freeze()))
+                Ok(Some(self.partial.take()))
             }
             _ => Ok(None),
         }
     }
 
     /// Gives back what is not a whole packet.
-    pub(super) fn give_back(&mut self, rest: &[u8]) {
-        self.partial.extend_from_slice(rest);
+    pub(super) fn give_back(&mut self, rest: &[u8]) -> Result<(), DecodeError> {
+        self.append(rest)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        // One for which there is no memory is too large.
+        self.partial.append(bytes).map_err(|_| DecodeError::PacketTooLarge)
     }
 
     /// How long the client may be silent (3.1.2.10).

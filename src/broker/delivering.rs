@@ -30,7 +30,7 @@ impl Broker {
         now: Instant,
     ) -> bool {
         let publish = &message.publish;
-        if publish.retain() && !self.retained.store(message) {
+        if publish.retain() && !self.retained.store(message, &self.memory) {
             self.counters.dropped += 1;
         }
         let matches = self.subscriptions.matches(publish.topic());
@@ -120,8 +120,9 @@ impl Broker {
             qos: delivery.qos,
             retain: delivery.retain,
             ids: delivery.ids.to_vec(),
+            _kept: self.memory.keep(Outgoing::SIZE + size_of_val(delivery.ids)),
         };
-        if state.queue(outgoing) {
+        if self.memory.has_room() && state.queue(outgoing) {
             self.pump(session, now);
         } else {
             self.counters.dropped += 1;

@@ -139,7 +139,8 @@ impl Broker {
         };
         // What CONNECT held can be encoded.
         if let Ok(publish) = make_publish(Version::V5, &parts) {
-            let message = Arc::new(Message::new(publish, client_id, Version::V5, now));
+            let message =
+                Arc::new(Message::new(publish, client_id, Version::V5, &self.memory, now));
             self.publish_recorded(&message, Some(session), now);
         }
     }

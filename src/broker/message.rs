@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::memory::{Kept, Memory};
 use crate::codec::{
     EncodeError, PacketType, Properties, PropertiesBuilder, PropertyId, PropertyValue, Publish,
     PublishParts, QoS, Version, encode_publish, parse_frame,
@@ -19,6 +20,7 @@ pub struct Message {
     /// The protocol version that it came by.
     pub version: Version,
     pub(super) expires: Option<Instant>,
+    kept: Kept,
 }
 
 impl Message {
@@ -26,15 +28,22 @@ impl Message {
         publish: Publish,
         publisher: ByteString,
         version: Version,
+        memory: &Memory,
         now: Instant,
     ) -> Self {
+        let kept = memory.keep(size_of::<Self>() + publish.body_len());
         let expires = match publish.iter_properties().find(PropertyId::MessageExpiryInterval) {
             Some(PropertyValue::FourByte(seconds)) => {
                 now.checked_add(Duration::from_secs(seconds.into()))
             }
             _ => None,
         };
-        Self { publish, publisher, version, expires }
+        Self { publish, publisher, version, expires, kept }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        self.kept.bytes()
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! [`Broker`] is the server's state machine, without sockets, threads or clocks: bytes and time go in,
 //! bytes come out. It keeps its bounds by itself: what a client does not read is dropped (QoS 0) or
-//! waits (QoS 1 and 2) up to a limit, and then is dropped and counted too. [`server`] runs it on sockets.
+//! waits (QoS 1 and 2) up to a limit, and then is dropped and counted too; all that is kept for clients
+//! counts in one place (`memory.rs`). [`server`] runs it on sockets.
 
 #[allow(clippy::module_inception)]
 mod broker;
@@ -11,6 +12,7 @@ mod connection;
 mod delivering;
 mod ending;
 mod faults;
+mod memory;
 mod message;
 mod publishing;
 mod record;

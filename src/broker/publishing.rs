@@ -67,7 +67,7 @@ impl Broker {
             state.unreleased.insert(packet_id);
         }
         let publisher = state.client_id.clone();
-        let message = Arc::new(Message::new(publish, publisher, version, now));
+        let message = Arc::new(Message::new(publish, publisher, version, &self.memory, now));
         let matched = self.publish_recorded(&message, Some(session), now);
         let reason = if matched || !is_v5 {
             ReasonCode::SUCCESS
@@ -118,7 +118,7 @@ impl Broker {
     pub fn publish(&mut self, parts: &PublishParts<'_>, now: Instant) -> Result<bool, EncodeError> {
         let parts = PublishParts { packet_id: 1, ..*parts };
         let publish = make_publish(Version::V5, &parts)?;
-        let message = Message::new(publish, ByteString::new(), Version::V5, now);
+        let message = Message::new(publish, ByteString::new(), Version::V5, &self.memory, now);
         Ok(self.route(&Arc::new(message), None, now))
     }
 

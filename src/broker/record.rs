@@ -26,17 +26,20 @@ pub struct Record {
 }
 
 impl Record {
+    /// What an entry takes: a queue has up to twice as many places.
+    const ENTRY: usize = 2 * size_of::<Entry>();
+
     pub(super) fn new(limit: usize) -> Self {
         Self { entries: VecDeque::new(), first: 0, bytes: 0, limit }
     }
 
     #[inline]
     pub(super) fn push(&mut self, message: &Arc<Message>) {
-        self.bytes += message.publish.body_len();
+        self.bytes += Self::ENTRY + message.size();
         self.entries.push_back(Entry { message: Arc::clone(message), taken: false });
         while self.entries.len() > self.limit || self.bytes > MAX_BYTES {
             let Some(oldest) = self.entries.pop_front() else { break };
-            self.bytes -= oldest.message.publish.body_len();
+            self.bytes -= Self::ENTRY + oldest.message.size();
             self.first += 1;
         }
     }

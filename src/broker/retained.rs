@@ -1,30 +1,32 @@
 //! The retained messages, one for each topic (3.3.1.3).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytestring::ByteString;
-use rustc_hash::FxHashMap;
 
+use super::memory::Memory;
 use super::message::Message;
 use super::settings::MAX_RETAINED;
 use crate::topic;
 
 #[derive(Debug, Default)]
 pub(super) struct Retained {
-    messages: FxHashMap<ByteString, Arc<Message>>,
+    messages: HashMap<ByteString, Arc<Message>>,
 }
 
 impl Retained {
     /// Keeps the message in place of the earlier one; an empty payload only removes that. False when
     /// there is no room.
-    pub(super) fn store(&mut self, message: &Message) -> bool {
+    pub(super) fn store(&mut self, message: &Message, memory: &Memory) -> bool {
         let name = message.publish.topic();
         if message.publish.payload().is_empty() {
             self.messages.remove(name);
             return true;
         }
-        if self.messages.len() >= MAX_RETAINED && !self.messages.contains_key(name) {
+        let is_full = self.messages.len() >= MAX_RETAINED && !self.messages.contains_key(name);
+        if is_full || !memory.has_room() {
             return false;
         }
         self.messages.insert(name.into(), Arc::new(message.detach()));

@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use rustc_hash::FxHashSet;
 
 use super::broker::ConnectionId;
+use super::memory::{Kept, Memory};
 use super::message::Message;
 use super::settings::{MAX_QUEUED, MAX_QUEUED_BYTES};
 use crate::codec::{QoS, SubscriptionOptions, Will};
@@ -23,6 +24,19 @@ pub(super) struct Outgoing {
     pub(super) retain: bool,
     /// The identifiers of the subscriptions that it matched.
     pub(super) ids: Vec<u32>,
+    pub(super) _kept: Kept,
+}
+
+impl Outgoing {
+    /// A queue has up to twice as many places as messages.
+    pub(super) const SIZE: usize = 2 * size_of::<InFlight>();
+}
+
+/// A subscription of the session.
+#[derive(Debug)]
+pub(super) struct Subscribed {
+    pub(super) options: SubscriptionOptions,
+    pub(super) _kept: Kept,
 }
 
 /// One that has a packet identifier.
@@ -43,7 +57,9 @@ pub(super) struct Session {
     /// How long it outlives its connection; `None` is for ever.
     pub(super) expiry: Option<Duration>,
     pub(super) will: Option<Will>,
-    pub(super) subscriptions: BTreeMap<ByteString, (SubscriptionOptions, u32)>,
+    /// Of the session itself, and of its will.
+    pub(super) kept: Kept,
+    pub(super) subscriptions: BTreeMap<ByteString, Subscribed>,
     /// Those in flight, in the order of sending; the first `sent` were sent on this connection.
     pub(super) in_flight: VecDeque<InFlight>,
     pub(super) sent: usize,
@@ -56,8 +72,9 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(client_id: ByteString) -> Self {
+    pub(super) fn new(client_id: ByteString, memory: &Memory) -> Self {
         Self {
+            kept: memory.keep(size_of::<Self>() + 2 * client_id.len()),
             client_id,
             connection: None,
             expiry: None,

@@ -1,7 +1,8 @@
 //! What a broker is made with, and the bounds that nobody needs to change.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
 
 /// Seconds that a client has between the connection and its CONNECT.
 pub(super) const CONNECT_SECONDS: u64 = 10;
@@ -13,6 +14,8 @@ pub(super) const DEFAULT_WINDOW: u16 = 1_000;
 pub(super) const HIGH_WATER: usize = 1 << 20;
 /// Bytes of messages that wait for one client.
 pub(super) const MAX_QUEUED_BYTES: usize = 64 << 20;
+/// What a subscription takes besides its filter, in the session and in the tables.
+pub(super) const SUBSCRIPTION: usize = 256;
 /// Messages that wait for one client.
 pub(super) const MAX_QUEUED: usize = 100_000;
 /// Retained messages.
@@ -26,7 +29,7 @@ pub(super) const MAX_SUBSCRIPTIONS: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Names and passwords; with `None` everybody may connect.
-    pub users: Option<FxHashMap<Bytes, Bytes>>,
+    pub users: Option<HashMap<Bytes, Bytes>>,
     /// Enhanced authentication (MQTT 5.0, clause 4.12), which every client must then use.
     pub authentication: Option<Authentication>,
     /// The largest packet that a client may send, in bytes.
@@ -37,6 +40,9 @@ pub struct Settings {
     pub record: usize,
     /// Bytes that wait for a client that reads slowly, above which QoS 0 messages to it are dropped.
     pub max_unsent: usize,
+    /// Bytes of all that is kept for clients: messages that wait, are recorded or retained, sessions,
+    /// subscriptions. Above, no more is taken.
+    pub max_kept: usize,
 }
 
 impl Default for Settings {
@@ -48,6 +54,7 @@ impl Default for Settings {
             receive_maximum: u16::MAX,
             record: 10_000,
             max_unsent: 16 << 20,
+            max_kept: 256 << 20,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Broker {
                     clean_start: connection.clean_start,
                     keep_alive: connection.keep_alive,
                     subscriptions: subscriptions
-                        .map(|(filter, (options, _))| (filter.to_string(), *options))
+                        .map(|(filter, subscribed)| (filter.to_string(), subscribed.options))
                         .collect(),
                 })
             })

@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytestring::ByteString;
 
 use super::broker::{Broker, ConnectionId};
-use super::session::SessionId;
-use super::settings::MAX_SUBSCRIPTIONS;
+use super::session::{SessionId, Subscribed};
+use super::settings::{MAX_SUBSCRIPTIONS, SUBSCRIPTION};
 use super::subscriptions::Subscription;
 use crate::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, UnsubAck, Unsubscribe,
@@ -31,14 +31,17 @@ impl Broker {
             let is_shared = topic::is_shared(filter);
             let is_malformed = is_shared && topic::parse_shared(filter).is_none();
             let is_new = !state.subscriptions.contains_key(filter);
-            if is_malformed || (is_new && state.subscriptions.len() >= MAX_SUBSCRIPTIONS) {
+            let is_full = state.subscriptions.len() >= MAX_SUBSCRIPTIONS || !self.memory.has_room();
+            if is_malformed || (is_new && is_full) {
                 let quota = ReasonCode::QUOTA_EXCEEDED.0;
                 reasons.push(if v5 { quota } else { ReasonCode::UNSPECIFIED_ERROR.0 });
                 continue;
             }
             // In memory of its own: the packet goes.
             let filter = ByteString::from(&**filter);
-            state.subscriptions.insert(filter.clone(), (*options, identifier));
+            let kept = self.memory.keep(SUBSCRIPTION + filter.len());
+            let subscribed = Subscribed { options: *options, _kept: kept };
+            state.subscriptions.insert(filter.clone(), subscribed);
             let subscription = Subscription { session, options: *options, id: identifier };
             self.subscriptions.insert(&filter, subscription);
             reasons.push(options.qos as u8);

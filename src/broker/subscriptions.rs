@@ -1,10 +1,10 @@
 //! Who subscribed to what. Filters without wildcards are looked up, those with are tried one after the
 //! other; what a topic matched is remembered until a subscription changes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use rustc_hash::FxHashMap;
 
 use super::session::SessionId;
 use crate::codec::SubscriptionOptions;
@@ -44,10 +44,10 @@ pub(super) struct Matches {
 
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    exact: FxHashMap<ByteString, Vec<Subscription>>,
-    wild: FxHashMap<ByteString, Vec<Subscription>>,
-    pub(super) shares: FxHashMap<ShareKey, Share>,
-    cache: FxHashMap<Box<[u8]>, Arc<Matches>>,
+    exact: HashMap<ByteString, Vec<Subscription>>,
+    wild: HashMap<ByteString, Vec<Subscription>>,
+    pub(super) shares: HashMap<ShareKey, Share>,
+    cache: HashMap<Box<[u8]>, Arc<Matches>>,
 }
 
 impl Subscriptions {
@@ -117,7 +117,7 @@ impl Subscriptions {
         Matches { subscriptions, shares }
     }
 
-    fn table(&mut self, filter: &str) -> &mut FxHashMap<ByteString, Vec<Subscription>> {
+    fn table(&mut self, filter: &str) -> &mut HashMap<ByteString, Vec<Subscription>> {
         if filter.contains(['+', '#']) { &mut self.wild } else { &mut self.exact }
     }
 }

@@ -46,6 +46,23 @@ pub struct Will {
     pub properties: Properties,
 }
 
+impl Will {
+    /// The same in allocations of its own, so that the receive buffer can be freed.
+    pub fn detach(&self) -> Self {
+        Self {
+            topic: ByteString::from(&*self.topic),
+            payload: Bytes::copy_from_slice(&self.payload),
+            properties: self.properties.detach(),
+            ..*self
+        }
+    }
+
+    /// Bytes of what it holds.
+    pub fn size(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.as_bytes().len()
+    }
+}
+
 impl std::fmt::Debug for Connect {
     /// Credentials do not show.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

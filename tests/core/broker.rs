@@ -5,6 +5,7 @@ mod broker_connecting;
 mod broker_delivery;
 mod broker_faults;
 mod broker_hostile;
+mod broker_memory;
 mod broker_rig;
 mod broker_sessions;
 

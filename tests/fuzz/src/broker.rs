@@ -51,6 +51,7 @@ impl<'a> Driver<'a> {
             receive_maximum: 1 + u16::from(flags >> 1 & 3),
             record: 4,
             max_unsent: if flags & 8 == 0 { 16 << 20 } else { 500 },
+            max_kept: 256 << 20,
         });
         Self { input, broker, clients: Vec::new(), now: Instant::now() }
     }
