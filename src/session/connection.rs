@@ -52,6 +52,7 @@ impl Session {
         self.out.clear();
         self.partial = Partial::default();
         self.inbound.handle_connection_end();
+        self.own_aliases.handle_connection_end();
         self.ids.release_requests();
         self.ledger.rewind(&mut self.ids);
         self.deferred_disconnect = None;

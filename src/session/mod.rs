@@ -20,6 +20,7 @@ mod ledger;
 mod limits;
 mod outbound;
 mod outbox;
+mod own_aliases;
 mod receiving;
 mod ticket;
 
@@ -45,8 +46,9 @@ use ids::PacketIds;
 use keep_alive::KeepAlive;
 use ledger::Ledger;
 use limits::ClientLimits;
-use outbound::{OwnAliases, reencode};
+use outbound::reencode;
 use outbox::Outbox;
+use own_aliases::OwnAliases;
 use receiving::Inbound;
 
 /// Where the current connection stands.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use rustc_hash::FxHashMap;
 
 use crate::codec::{
     AckKind, EncodeError, Packet, Properties, Publish, PublishParts, QoS, ReasonCode, Subscribe,
@@ -30,34 +29,6 @@ pub struct Outgoing<'a> {
     pub properties: &'a [u8],
     /// The Topic Alias among the properties.
     pub topic_alias: Option<u16>,
-}
-
-/// The topics that the application gave aliases to. They outlive connections, the server's memory of
-/// them does not [MQTT-3.3.2-7]; so a message that has only its alias gets its topic where the server
-/// may not know it, and where the message may be sent again.
-#[derive(Debug, Default)]
-pub(super) struct OwnAliases {
-    topics: FxHashMap<u16, (Box<str>, u32)>,
-}
-
-impl OwnAliases {
-    /// The topic to send with the message, on the connection `epoch`.
-    fn resolve<'a>(&'a mut self, message: &Outgoing<'a>, epoch: u32) -> &'a str {
-        let Some(alias) = message.topic_alias else { return message.topic };
-        if !message.topic.is_empty() {
-            self.topics.insert(alias, (message.topic.into(), epoch));
-            return message.topic;
-        }
-        match self.topics.get_mut(&alias) {
-            Some((topic, known_since))
-                if message.qos != QoS::AtMostOnce || *known_since != epoch =>
-            {
-                *known_since = epoch;
-                topic
-            }
-            _ => message.topic,
-        }
-    }
 }
 
 /// How an accepted message can be followed.
@@ -87,25 +58,44 @@ impl Session {
     /// Accepts a message. QoS > 0 is queued when there is no connection; QoS 0 is refused then.
     /// The caller has checked that the packet is not larger than MQTT allows.
     pub fn publish(&mut self, message: &Outgoing<'_>) -> Result<Receipt, RefusedPublish> {
-        if message.topic_alias.is_none() {
-            return self.accept(message, message.topic);
+        match message.topic_alias {
+            None => self.accept(message, message.topic),
+            Some(alias) => self.publish_aliased(message, alias),
         }
+    }
+
+    /// A message that waits, or may be sent again, keeps its topic beside the alias; only at QoS 0 does
+    /// the alias go alone, where the server knows it.
+    fn publish_aliased(
+        &mut self,
+        message: &Outgoing<'_>,
+        alias: u16,
+    ) -> Result<Receipt, RefusedPublish> {
         let admitted = match self.phase {
-            Phase::Online => self.server.admit_alias(message.topic_alias),
+            _ if alias == 0 => Err(LocalError::TopicAliasInvalid), // [MQTT-3.3.2-8]
+            Phase::Online => self.server.admit_alias(Some(alias)),
             // The server has not said that it takes any; QoS 1 and 2 wait until it has.
             Phase::AwaitConnAck { .. } if message.qos == QoS::AtMostOnce => {
                 Err(LocalError::TopicAliasInvalid)
             }
             _ => Ok(()),
         };
-        if let Err(error) = admitted {
-            let packet_id = self.ids.next().unwrap_or(0);
-            return Err(RefusedPublish { packet_id, error });
+        let topic = match admitted.and_then(|()| self.own_aliases.topic_of(alias, message.topic)) {
+            Ok(topic) => topic,
+            Err(error) => {
+                let packet_id = self.ids.next().unwrap_or(0);
+                return Err(RefusedPublish { packet_id, error });
+            }
+        };
+        let goes_alone = message.topic.is_empty()
+            && message.qos == QoS::AtMostOnce
+            && self.own_aliases.is_told(alias, &topic);
+        let receipt = self.accept(message, if goes_alone { "" } else { &topic })?;
+        self.own_aliases.handle_accepted(alias, &topic);
+        if message.qos == QoS::AtMostOnce {
+            self.own_aliases.handle_sent(alias, &topic);
         }
-        let mut aliases = std::mem::take(&mut self.own_aliases);
-        let result = self.accept(message, aliases.resolve(message, self.epoch));
-        self.own_aliases = aliases;
-        result
+        Ok(receipt)
     }
 
     fn accept(&mut self, message: &Outgoing<'_>, topic: &str) -> Result<Receipt, RefusedPublish> {
@@ -177,6 +167,7 @@ impl Session {
             let mut refused = None;
             let mut traced = None;
             let (out, server, trace) = (&mut self.out.bytes, &self.server, self.config.trace);
+            let aliases = &mut self.own_aliases;
             let sent = self.ledger.dispatch(quota, &mut self.ids, |dispatch| match dispatch {
                 Dispatch::Publish { packet, id_at, resend } => {
                     let (qos, retain) = traits_of(packet);
@@ -195,6 +186,9 @@ impl Session {
                         return false;
                     }
                     out.extend_from_slice(packet);
+                    if let Some(alias) = alias {
+                        aliases.handle_sent(alias, topic_of(packet, id_at));
+                    }
                     if resend && let Some(first) = out.get_mut(before) {
                         set_dup(first);
                         if trace && let Some(Ok(packet)) = out.get(before..).map(try_copy) {
@@ -344,6 +338,12 @@ pub(super) fn reencode(packet: &[u8], from: Version, to: Version) -> Option<(Box
 /// Where in a PUBLISH of QoS 1 or 2 its identifier stands.
 fn identifier_at(packet: &[u8], topic: &str) -> u32 {
     (1 + length_field_size(packet) + 2 + topic.len()) as u32
+}
+
+/// The topic of a PUBLISH whose identifier stands at `id_at`.
+fn topic_of(packet: &[u8], id_at: usize) -> &str {
+    let topic = packet.get(1 + length_field_size(packet) + 2..id_at).unwrap_or_default();
+    std::str::from_utf8(topic).unwrap_or_default()
 }
 
 fn traits_of(packet: &[u8]) -> (QoS, bool) {

@@ -184,11 +184,12 @@ fn what_waits_is_encoded_anew_for_another_version() {
 
 #[test]
 fn what_another_version_cannot_say_fails() {
+    // The session is not told of the alias: else it would send the topic, or refuse the message.
     let mut rig = Rig::new(Version::V5);
     let alias = Outgoing {
         topic: "",
         properties: &[0x23, 0, 1],
-        topic_alias: Some(1),
+        topic_alias: None,
         ..outgoing(QOS_1, b"m")
     };
     let unfit = rig.publish_with(&alias).unwrap();
@@ -206,7 +207,7 @@ fn what_was_sent_and_cannot_be_said_again_keeps_its_identifier() {
         let alias = Outgoing {
             topic: "",
             properties: &[0x23, 0, 1],
-            topic_alias: Some(1),
+            topic_alias: None,
             ..outgoing(qos, b"m")
         };
         rig.publish_with(&alias).unwrap();

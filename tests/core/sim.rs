@@ -28,7 +28,7 @@ use fault::Stats;
 use mutant::Mutant;
 use random::Random;
 use server::Naming;
-use step::Step;
+use step::{Own, Step};
 use violation::{Violation, caught};
 use world::{Settings, World};
 
@@ -135,7 +135,7 @@ fn traffic_until(settings: Settings, up: usize, down: usize) -> Result<bool, Vio
         world.perform(Step::connect(true, 2));
         world.carry_down(usize::MAX);
         for qos in [2, 1, 0, 2] {
-            world.perform(Step::Publish { qos, padding: 0, retain: false });
+            world.perform(Step::Publish { qos, padding: 0, retain: false, own: Own::Topic });
             world.perform(Step::Deliver { qos, naming: Naming::Topic });
         }
         world.perform(Step::Subscribe { filters: 2 });

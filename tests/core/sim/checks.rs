@@ -65,8 +65,18 @@ impl World {
         };
         ensure!(Silence, link.goodbye.is_none(), "{packet:?} after DISCONNECT");
         let (id, seq) = match packet {
-            Sent::Publish { dup, qos, retain, id, payload, .. } => {
+            Sent::Publish { dup, qos, retain, topic, id, list, payload } => {
                 let seq = seq_of(payload);
+                let topic = match list.as_slice() {
+                    [0x23, 0, alias] if topic.is_empty() => link.told.get(alias).cloned(),
+                    [0x23, 0, alias] => {
+                        link.told.insert(*alias, topic.clone());
+                        Some(topic.clone())
+                    }
+                    _ => Some(topic.clone()),
+                };
+                let meant = &self.client.of(seq).topic;
+                ensure!(Alias, topic.as_ref() == Some(meant), "{packet:?} to {meant}: {topic:?}");
                 if let Some(grant) = &link.grant {
                     let refused = refusal(*qos, *retain, size, grant);
                     ensure!(Limit, refused.is_none(), "{packet:?} in spite of {grant:?}");

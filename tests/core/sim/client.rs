@@ -25,6 +25,9 @@ pub(crate) struct Accepted {
     pub(crate) qos: u8,
     pub(crate) retain: bool,
     pub(crate) size: usize,
+    /// Where it is to go, and by which alias.
+    pub(crate) topic: String,
+    pub(crate) alias: Option<u8>,
     pub(crate) sent: bool,
     /// PUBREC came.
     pub(crate) received: bool,
@@ -38,6 +41,7 @@ impl Accepted {
     /// The reason with which it has to be refused under these limits.
     pub(crate) fn refusal(&self, grant: &Grant) -> Option<u8> {
         refusal(self.qos, self.retain, self.size, grant)
+            .or((self.alias > Some(grant.aliases)).then_some(0x94))
     }
 }
 
@@ -80,11 +84,22 @@ pub(crate) struct Client {
     delivered: BTreeMap<u32, usize>,
     /// The last new message of each QoS.
     last: [u32; 3],
+    /// The topics that the application has given to its aliases.
+    pub(crate) meant: BTreeMap<u8, String>,
     pub(crate) to_acknowledge: Vec<(u16, QoS, u32)>,
 }
 
 impl Client {
-    pub(crate) fn accept(&mut self, fate: Fate, qos: u8, retain: bool, size: usize) {
+    pub(crate) fn accept(
+        &mut self,
+        fate: Fate,
+        (qos, retain, size): (u8, bool, usize),
+        topic: &str,
+        alias: Option<u8>,
+    ) {
+        if let Some(alias) = alias {
+            self.meant.insert(alias, topic.to_owned());
+        }
         if let Fate::Ticket(ticket) = &fate {
             let address = Arc::as_ptr(ticket).addr();
             self.tickets.0.insert(address, self.accepted.len() as u32);
@@ -95,6 +110,8 @@ impl Client {
             qos,
             retain,
             size,
+            topic: topic.to_owned(),
+            alias,
             sent: false,
             received: false,
             outcome: None,

@@ -11,7 +11,7 @@ use stateright::{Checker, Model, Property as Always};
 
 use super::mutant::{Mutant, first_bytes};
 use super::server::Naming;
-use super::step::Step;
+use super::step::{Own, Step};
 use super::violation::{Violation, caught};
 use super::world::{Settings, World};
 
@@ -25,6 +25,8 @@ struct Bounds {
     back: &'static [u8],
     connections: usize,
     refusals: usize,
+    /// How each message to the server names its topic; by the topic where the list is at its end.
+    own: &'static [Own],
 }
 
 const SETTINGS: Settings = Settings {
@@ -68,7 +70,9 @@ impl PartialEq for Reached {
 impl Check {
     fn replay(&self, steps: &[Step]) -> Result<World, Violation> {
         caught(|| {
-            let settings = Settings { version: self.bounds.version, ..SETTINGS };
+            // Where aliases are at stake, what names one has to wait for the quota.
+            let max_inflight = if self.bounds.own.is_empty() { 2 } else { 1 };
+            let settings = Settings { version: self.bounds.version, max_inflight, ..SETTINGS };
             let mut world = World::new(settings, self.mutant);
             for step in steps {
                 world.perform(*step);
@@ -100,7 +104,8 @@ impl Check {
         let mut next = Vec::new();
         let published = count(|step| matches!(step, Step::Publish { .. }));
         if let Some(&qos) = out.get(published) {
-            next.push(vec![Step::Publish { qos, padding: 0, retain: false }]);
+            let own = self.bounds.own.get(published).copied().unwrap_or(Own::Topic);
+            next.push(vec![Step::Publish { qos, padding: 0, retain: false, own }]);
         }
         if !world.client.to_acknowledge.is_empty() {
             next.push(vec![Step::Acknowledge(0)]);
@@ -175,17 +180,25 @@ const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
 #[test]
 fn exhaustive() {
     let all = super::variable("OXMQTT_MODEL_ALL", 0) != 0;
-    let two: [(&[u8], &[u8], usize, usize); 2] = [(&[2], &[], 2, 1), (&[1], &[2], 2, 0)];
-    let three: [(&[u8], &[u8], usize, usize); 4] = [
-        (&[2, 1, 2], &[], 3, 0),
-        (&[2, 2], &[], 3, 1),
-        (&[], &[2, 1, 2], 3, 0),
-        (&[2], &[2, 1], 3, 0),
+    use Own::{Alone, Named};
+    type Case = (&'static [u8], &'static [u8], usize, usize, &'static [Own]);
+    let two: [Case; 3] = [
+        (&[2], &[], 2, 1, &[]),
+        (&[1], &[2], 2, 0, &[]),
+        (&[1, 1, 0], &[], 2, 0, &[Own::Topic, Named(1), Alone(1)]),
+    ];
+    let three: [Case; 6] = [
+        (&[2, 1, 2], &[], 3, 0, &[]),
+        (&[2, 2], &[], 3, 1, &[]),
+        (&[], &[2, 1, 2], 3, 0, &[]),
+        (&[2], &[2, 1], 3, 0, &[]),
+        (&[1, 1, 0, 0], &[], 2, 1, &[Own::Topic, Named(1), Named(1), Alone(1)]),
+        (&[1, 0, 1, 0], &[], 3, 0, &[Named(1), Named(1), Alone(1), Alone(1)]),
     ];
     let (mut states, began) = (0, std::time::Instant::now());
     for version in VERSIONS {
-        for &(out, back, connections, refusals) in if all { &three[..] } else { &two[..] } {
-            let bounds = Bounds { version, out, back, connections, refusals };
+        for &(out, back, connections, refusals, own) in if all { &three[..] } else { &two[..] } {
+            let bounds = Bounds { version, out, back, connections, refusals, own };
             match check(bounds, None) {
                 Ok(count) => {
                     println!("{bounds:?}: {count} states");
@@ -202,8 +215,13 @@ fn exhaustive() {
 fn the_model_check_catches_seeded_bugs() {
     for (mutant, properties) in Mutant::ALL {
         let back: &[u8] = if mutant == Mutant::DeliversAgain { &[2] } else { &[] };
-        let out: &[u8] = if mutant == Mutant::DeliversAgain { &[] } else { &[2] };
-        let bounds = Bounds { version: Version::V5, out, back, connections: 2, refusals: 0 };
+        let (out, own): (&[u8], &[Own]) = match mutant {
+            Mutant::DeliversAgain => (&[], &[]),
+            Mutant::AliasTooSoon => (&[0], &[Own::Named(1)]),
+            _ => (&[2], &[]),
+        };
+        let version = Version::V5;
+        let bounds = Bounds { version, out, back, connections: 2, refusals: 0, own };
         let (steps, violation) = check(bounds, Some(mutant)).expect_err("the bug is caught");
         assert!(properties.contains(&violation.property), "{mutant:?}: {violation:?}");
         println!("{mutant:?}: {} after {} steps", violation.detail, steps.len());

@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     SmallQuota,
     SmallMaximumPacketSize,
     LowMaximumQos,
+    AliasRefused,
+    AliasAlone,
     RetainUnavailable,
     ServerKeepAlive,
     AssignedIdentifier,

@@ -1,7 +1,7 @@
 //! One connection: the bytes under way in both directions, what they mean, and what must hold until
 //! it is closed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What the server allows on a connection.
@@ -13,6 +13,7 @@ pub(crate) struct Grant {
     pub(crate) packet: u16,
     pub(crate) keep_alive: Option<u8>,
     pub(crate) assign: bool,
+    pub(crate) aliases: u8,
 }
 
 impl Grant {
@@ -23,6 +24,7 @@ impl Grant {
         packet: u16::MAX,
         keep_alive: None,
         assign: false,
+        aliases: 3,
     };
 
     /// The properties of CONNACK that say it.
@@ -48,6 +50,9 @@ impl Grant {
         if self.assign {
             list.extend([0x12, 0, 2]);
             list.extend(ASSIGNED);
+        }
+        if self.aliases > 0 {
+            list.extend([0x22, 0, self.aliases]);
         }
         list
     }
@@ -181,6 +186,8 @@ pub(crate) struct Link {
     pub(crate) in_flight: BTreeSet<u16>,
     pub(crate) last_seq: Option<u32>,
     pub(crate) publishes: BTreeSet<u32>,
+    /// What the aliases of the client stand for behind the bytes that it has sent.
+    pub(crate) told: BTreeMap<u8, String>,
     /// Why it must end; the first reason counts.
     pub(crate) end: Option<End>,
     /// The breach that came in part: the session may have seen enough of it.
@@ -216,6 +223,7 @@ impl Link {
             in_flight: BTreeSet::new(),
             last_seq: None,
             publishes: BTreeSet::new(),
+            told: BTreeMap::new(),
             end: None,
             may_end: None,
             deferred: false,

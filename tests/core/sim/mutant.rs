@@ -15,16 +15,19 @@ pub(crate) enum Mutant {
     DropsOnSessionLoss,
     /// That the server kept the session is overlooked: messages it received are published again.
     ForgetsReceipts,
+    /// An alias goes out alone before the server has heard its topic.
+    AliasTooSoon,
 }
 
 impl Mutant {
     /// Each, and what it may break first.
-    pub(crate) const ALL: [(Self, &[Property]); 5] = [
+    pub(crate) const ALL: [(Self, &[Property]); 6] = [
         (Self::NoDup, &[Property::Dup]),
         (Self::DeliversAgain, &[Property::Duplicate]),
-        (Self::PublishedTooSoon, &[Property::Ticket]),
+        (Self::PublishedTooSoon, &[Property::Ticket, Property::Quota]),
         (Self::DropsOnSessionLoss, &[Property::Loss]),
         (Self::ForgetsReceipts, &[Property::Duplicate, Property::Loss]),
+        (Self::AliasTooSoon, &[Property::Alias]),
     ];
 }
 
@@ -56,6 +59,23 @@ pub(crate) fn without_dup(bytes: &mut [u8]) {
             bytes[at] = first & !8;
         }
     }
+}
+
+/// Takes the topic off a PUBLISH of QoS 0 that has an alias; both are short.
+pub(crate) fn without_named_topics(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = Vec::new();
+    let starts = first_bytes(bytes);
+    let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([bytes.len()]);
+    for (&(at, first), end) in starts.iter().zip(ends) {
+        match &bytes[at..end] {
+            [_, len, 0, 2, _, _, 3, 0x23, rest @ ..] if first >> 1 == 0x18 && *len < 128 => {
+                changed.extend([first, len - 2, 0, 0, 3, 0x23]);
+                changed.extend_from_slice(rest);
+            }
+            packet => changed.extend_from_slice(packet),
+        }
+    }
+    changed
 }
 
 /// Puts a PUBCOMP behind every PUBREC that came whole.

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::hostile::{before_connack, wrong_connack};
 use super::link::{End, Grant, Note, Packet};
 use super::server::Naming;
-use super::step::{Reply, Step};
+use super::step::{Own, Reply, Step};
 use super::violation::ensure;
 use super::world::World;
 use crate::session_rig::{SECOND, outgoing};
@@ -18,7 +18,7 @@ impl World {
     pub(crate) fn perform(&mut self, step: Step) {
         self.stats.steps += 1;
         match step {
-            Step::Publish { qos, padding, retain } => self.publish(qos, padding, retain),
+            Step::Publish { qos, padding, retain, own } => self.publish(qos, padding, retain, own),
             Step::PublishMany(count) => self.publish_many(count),
             Step::Subscribe { filters } => self.request(filters, true),
             Step::Unsubscribe => self.request(1, false),
@@ -63,18 +63,45 @@ impl World {
         self.is_online() && self.is_flowing() && self.session.is_online()
     }
 
-    fn publish(&mut self, qos: u8, padding: u16, retain: bool) {
+    fn publish(&mut self, qos: u8, padding: u16, retain: bool, own: Own) {
         let seq = self.client.accepted.len() as u32;
+        let (alias, topic) = match own {
+            Own::Named(alias) if self.is_strict() => (Some(alias), format!("n{}", seq % 3)),
+            Own::Alone(alias) if self.is_strict() => (Some(alias), String::new()),
+            _ => (None, "t".to_owned()),
+        };
+        // With an alias either far too large or small enough, with and without the topic.
+        let padding = if alias.is_some() && padding > 0 { 300 } else { padding };
+        let list = alias.map_or(Vec::new(), |alias| vec![0x23, 0, alias]);
         let mut payload = seq.to_be_bytes().to_vec();
         payload.resize(4 + usize::from(padding), b'.');
         let level = QoS::try_from(qos).unwrap();
-        let message = Outgoing { retain, ..outgoing(level, &payload) };
-        let properties = usize::from(self.is_strict());
-        let rest = 3 + 2 * usize::from(qos > 0) + properties + payload.len();
+        let message = Outgoing {
+            retain,
+            topic: &topic,
+            properties: &list,
+            topic_alias: alias.map(Into::into),
+            ..outgoing(level, &payload)
+        };
+        let properties = usize::from(self.is_strict()) + list.len();
+        let rest = 2 + topic.len() + 2 * usize::from(qos > 0) + properties + payload.len();
         let size = 1 + if rest > 127 { 2 } else { 1 } + rest;
         let grant = self.link.as_ref().and_then(|link| link.grant);
         let grant = grant.filter(|_| self.session.is_online());
-        let due = grant.and_then(|grant| refusal(qos, retain, size, &grant));
+        let meant = match alias {
+            Some(alias) if topic.is_empty() => self.client.meant.get(&alias).cloned(),
+            _ => Some(topic.clone()),
+        };
+        let unnamed = alias == Some(0)
+            || meant.is_none()
+            || grant.is_some_and(|grant| alias > Some(grant.aliases));
+        let due = match grant {
+            _ if unnamed => Some(0x94),
+            Some(grant) => refusal(qos, retain, size, &grant),
+            // Whether the server takes aliases is not known before CONNACK.
+            None if qos == 0 && self.link.is_some() && alias.is_some() => Some(0x94),
+            None => None,
+        };
         let fate = match self.session.publish(&message) {
             Ok(Receipt::Buffered { mark, .. }) => Fate::Mark(mark),
             Ok(Receipt::Tracked { ticket }) => Fate::Ticket(ticket),
@@ -85,6 +112,7 @@ impl World {
                 match due {
                     Some(0x9B) => self.stats.count(Fault::LowMaximumQos),
                     Some(0x9A) => self.stats.count(Fault::RetainUnavailable),
+                    Some(0x94) => self.stats.count(Fault::AliasRefused),
                     Some(_) => self.stats.count(Fault::SmallMaximumPacketSize),
                     None => {}
                 }
@@ -96,14 +124,17 @@ impl World {
         if self.link.as_ref().is_some_and(|link| link.vanished.is_some()) {
             self.stats.count(Fault::HalfOpenPublishing);
         }
-        self.client.accept(fate, qos, retain, size);
+        if matches!(own, Own::Alone(_)) && alias.is_some() {
+            self.stats.count(Fault::AliasAlone);
+        }
+        self.client.accept(fate, (qos, retain, size), &meant.unwrap_or_default(), alias);
         self.observe();
     }
 
     fn publish_many(&mut self, count: u16) {
         self.stats.count(Fault::ManyQueued);
         for number in 0..count {
-            self.publish(1 + (number % 2) as u8, 0, false);
+            self.publish(1 + (number % 2) as u8, 0, false, Own::Topic);
         }
     }
 

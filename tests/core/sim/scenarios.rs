@@ -24,7 +24,7 @@ const ADDRESSES: &str = "tests/transports/test_addresses.py";
 const HANDSHAKE: &str = "tests/transports/test_websocket_handshake.py";
 const PROXIES: &str = "tests/transports/test_proxies.py";
 
-pub(super) const SCENARIOS: [(&str, Place); 58] = [
+pub(super) const SCENARIOS: [(&str, Place); 59] = [
     // The network.
     ("half-open: the peer is gone, nothing is sent", Here(&[HalfOpenIdle])),
     ("half-open while publishing", Here(&[HalfOpenPublishing])),
@@ -75,6 +75,7 @@ pub(super) const SCENARIOS: [(&str, Place); 58] = [
     ("the server's Receive Maximum is small", Here(&[SmallQuota])),
     ("the server's Maximum Packet Size is small", Here(&[SmallMaximumPacketSize])),
     ("Maximum QoS 0 or 1", Here(&[LowMaximumQos])),
+    ("aliases of our own, with and without their topics", Here(&[AliasRefused, AliasAlone])),
     ("Retain Available 0", Here(&[RetainUnavailable])),
     ("Server Keep Alive", Here(&[ServerKeepAlive])),
     ("Assigned Client Identifier, then a reconnect", Here(&[AssignedIdentifier])),

@@ -16,6 +16,7 @@ pub(crate) enum Step {
         qos: u8,
         padding: u16,
         retain: bool,
+        own: Own,
     },
     PublishMany(u16),
     Subscribe {
@@ -79,6 +80,16 @@ pub(crate) enum Step {
     },
 }
 
+/// How the application names the topic of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Own {
+    Topic,
+    /// By an alias beside the topic, which is another for each message.
+    Named(u8),
+    /// By the alias alone.
+    Alone(u8),
+}
+
 /// How the server answers CONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reply {
@@ -109,6 +120,7 @@ fn grant(random: &mut Random, quota: u16) -> Grant {
         grant.keep_alive = Some(random.between(1, 90) as u8);
     }
     grant.assign = random.one_in(3);
+    grant.aliases = random.below(4) as u8;
     grant
 }
 
@@ -131,6 +143,11 @@ fn publish(random: &mut Random) -> Step {
         qos: random.below(3) as u8,
         padding: if random.one_in(20) { random.between(1, 300) as u16 } else { 0 },
         retain: random.one_in(20),
+        own: match random.below(6) {
+            0 => Own::Named(random.below(5) as u8),
+            1 => Own::Alone(random.below(5) as u8),
+            _ => Own::Topic,
+        },
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Property {
     Silence,
     /// A breach by the server ends the connection with the right reason, and nothing else does.
     Reaction,
+    /// A server takes each message for the topic that it was published to.
+    Alias,
     /// The limits that the server announced hold, and refuse nothing else.
     Limit,
     /// A connection that lives for two round trips completes a message.

@@ -11,7 +11,7 @@ use oxmqtt::session::{ConnectOptions, Session, SessionConfig};
 use super::client::{Client, Use};
 use super::fault::{Fault, Stats};
 use super::link::{ASSIGNED, End, Grant, Link, Note, Packet};
-use super::mutant::{Mutant, with_early_pubcomp, without_dup};
+use super::mutant::{Mutant, with_early_pubcomp, without_dup, without_named_topics};
 use super::server::{Naming, Server, seq_of};
 use super::violation::ensure;
 use crate::session_rig::{SECOND, options, properties};
@@ -338,6 +338,9 @@ impl World {
         self.session.take_output(&mut buffer);
         if self.mutant == Some(Mutant::NoDup) {
             without_dup(&mut buffer);
+        }
+        if self.mutant == Some(Mutant::AliasTooSoon) {
+            buffer = without_named_topics(&buffer);
         }
         let mut at = 0;
         let starts = super::mutant::first_bytes(&buffer);
