@@ -16,6 +16,10 @@ use super::ids::{IdUse, PacketIds};
 use super::ticket::Ticket;
 
 const DUP: u8 = 0x08;
+/// Empty slots that are not worth the work of taking them out.
+const FEW: usize = 64;
+/// Slots from which on memory is given back.
+const MANY: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -38,13 +42,22 @@ struct Entry {
     sent_before: bool,
 }
 
+/// The place of a message; empty once it came to its end.
+#[derive(Debug)]
+struct Slot {
+    /// No two messages have the same number; they ascend.
+    seq: u64,
+    entry: Option<Entry>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Finished entries in the middle are `None` until those before them finish.
-    entries: VecDeque<Option<Entry>>,
-    /// Number of `entries[0]`; no two messages with an identifier have the same number.
-    first: u64,
-    /// Number of the first entry not sent on this connection.
+    /// Empty slots go when they are at the front, or more than the others.
+    slots: VecDeque<Slot>,
+    empty: usize,
+    /// Number of the next message to be accepted.
+    end: u64,
+    /// Messages before this number were sent on this connection.
     next: u64,
     unfinished: usize,
     in_flight: usize,
@@ -97,17 +110,27 @@ impl Ledger {
         self.in_flight
     }
 
-    fn end(&self) -> u64 {
-        self.first + self.entries.len() as u64
+    /// Where the slot with this number stands, or the first behind it.
+    fn position(&self, seq: u64) -> usize {
+        // No slot has gone from among the last ones, as a rule.
+        let from_end = self.end.saturating_sub(seq) as usize;
+        match self.slots.len().checked_sub(from_end) {
+            Some(at) if self.slots.get(at).is_none_or(|slot| slot.seq == seq) => at,
+            _ => self.slots.partition_point(|slot| slot.seq < seq),
+        }
+    }
+
+    fn slot(&mut self, seq: u64) -> Option<&mut Slot> {
+        let at = self.position(seq);
+        self.slots.get_mut(at).filter(|slot| slot.seq == seq)
     }
 
     /// The messages not finished, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Unfinished<'_>> {
-        let entries = (self.first..).zip(&self.entries);
-        entries.filter_map(|(seq, slot)| {
-            let entry = slot.as_ref().filter(|entry| !entry.is_dropped())?;
+        self.slots.iter().filter_map(|slot| {
+            let entry = slot.entry.as_ref().filter(|entry| !entry.is_dropped())?;
             let progress = match (entry.stage, entry.qos) {
-                _ if seq >= self.next => Progress::Queued,
+                _ if slot.seq >= self.next => Progress::Queued,
                 (Stage::Release, _) => Progress::AwaitsPubComp,
                 (Stage::Publish, QoS::ExactlyOnce) => Progress::AwaitsPubRec,
                 (Stage::Publish, _) => Progress::AwaitsPubAck,
@@ -124,7 +147,7 @@ impl Ledger {
         id_at: u32,
         qos: QoS,
     ) -> Arc<Ticket> {
-        let seq = self.end();
+        let seq = self.end;
         // Nobody overtakes a message that waits for an identifier: were all of them given to later
         // ones, it would wait for ever.
         let packet_id = match self.unnamed {
@@ -142,7 +165,8 @@ impl Ledger {
             sent_before: false,
         };
         entry.stamp(packet_id);
-        self.entries.push_back(Some(entry));
+        self.slots.push_back(Slot { seq, entry: Some(entry) });
+        self.end += 1;
         self.unfinished += 1;
         ticket
     }
@@ -155,11 +179,14 @@ impl Ledger {
         ids: &mut PacketIds,
         send: impl FnOnce(Dispatch<'_>) -> bool,
     ) -> bool {
-        while self.in_flight < quota && self.next < self.end() {
-            let seq = self.next;
-            let index = (seq - self.first) as usize;
-            let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else {
-                self.next += 1;
+        while self.in_flight < quota && self.next < self.end {
+            let at = self.position(self.next);
+            let Some(Slot { seq, entry }) = self.slots.get_mut(at) else {
+                return false;
+            };
+            let seq = *seq;
+            let Some(entry) = entry else {
+                self.next = seq + 1;
                 continue;
             };
             if entry.ticket.packet_id() == 0 {
@@ -177,7 +204,7 @@ impl Ledger {
             };
             if is_sent {
                 entry.sent_before |= entry.stage == Stage::Publish;
-                self.next += 1;
+                self.next = seq + 1;
                 self.in_flight += 1;
             }
             return is_sent;
@@ -193,9 +220,9 @@ impl Ledger {
         seq: u64,
         reason: ReasonCode,
     ) -> Result<Option<Ended>, PeerError> {
-        let index = (seq - self.first) as usize;
-        let entry = match self.entries.get_mut(index).and_then(Option::as_mut) {
-            Some(entry) if seq < self.next => entry,
+        let was_sent = seq < self.next;
+        let entry = match self.slot(seq).and_then(|slot| slot.entry.as_mut()) {
+            Some(entry) if was_sent => entry,
             _ => {
                 return Err(PeerError::Protocol("acknowledgement of a message that was not sent"));
             }
@@ -219,8 +246,8 @@ impl Ledger {
     }
 
     fn remove(&mut self, seq: u64) -> Option<Ended> {
-        let index = (seq - self.first) as usize;
-        let entry = self.entries.get_mut(index)?.take()?;
+        let entry = self.slot(seq)?.entry.take()?;
+        self.empty += 1;
         let dropped = entry.is_dropped();
         let may_be_held = entry.may_be_held();
         self.unfinished -= usize::from(!dropped);
@@ -232,22 +259,30 @@ impl Ledger {
     }
 
     fn trim(&mut self) {
-        while let Some(None) = self.entries.front() {
-            self.entries.pop_front();
-            self.first += 1;
+        while let Some(Slot { entry: None, .. }) = self.slots.front() {
+            self.slots.pop_front();
+            self.empty -= 1;
         }
-        self.next = self.next.max(self.first);
+        // One message that the server never acknowledges must not keep the slots of all later ones.
+        if self.empty > FEW && self.empty > self.slots.len() / 2 {
+            self.slots.retain(|slot| slot.entry.is_some());
+            self.empty = 0;
+        }
+        if self.slots.capacity() > MANY && self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
+        }
     }
 
     /// A new connection: everything is to be sent again, from the oldest.
     pub(super) fn rewind(&mut self, ids: &mut PacketIds) {
-        for slot in &mut self.entries {
-            if let Some(dropped) = slot.take_if(|entry| entry.is_dropped()) {
+        for slot in &mut self.slots {
+            if let Some(dropped) = slot.entry.take_if(|entry| entry.is_dropped()) {
                 dropped.leave(ids);
+                self.empty += 1;
             }
         }
         self.trim();
-        self.next = self.first;
+        self.next = self.slots.front().map_or(self.end, |slot| slot.seq);
         self.in_flight = 0;
     }
 
@@ -258,12 +293,12 @@ impl Ledger {
         encode: impl Fn(&[u8]) -> Option<(Box<[u8]>, u32)>,
     ) -> Vec<Ended> {
         let mut unfit = Vec::new();
-        for (seq, slot) in (self.first..).zip(&mut self.entries) {
-            let Some(entry) = slot.as_mut().filter(|entry| !entry.is_dropped()) else { continue };
+        for Slot { seq, entry } in &mut self.slots {
+            let Some(entry) = entry.as_mut().filter(|entry| !entry.is_dropped()) else { continue };
             entry.stamp(1); // no packet without an identifier can be read
             match encode(&entry.packet) {
                 Some((packet, id_at)) => (entry.packet, entry.id_at) = (packet, id_at),
-                None => unfit.push(seq),
+                None => unfit.push(*seq),
             }
             entry.stamp(entry.ticket.packet_id());
         }
@@ -272,7 +307,7 @@ impl Ledger {
 
     /// The server lost the session: what it had received but not released is published again.
     pub(super) fn forget_receipts(&mut self) {
-        for entry in self.entries.iter_mut().flatten() {
+        for entry in self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut()) {
             entry.stage = Stage::Publish;
         }
     }
@@ -281,12 +316,17 @@ impl Ledger {
     /// their place in the quota until the server or the connection ends them.
     pub(super) fn drain(&mut self, ids: &mut PacketIds) -> Vec<(Arc<Ticket>, Bytes)> {
         let mut drained = Vec::with_capacity(self.unfinished);
-        let sent = (self.next - self.first) as usize;
-        for entry in self.entries.iter_mut().take(sent).flatten().filter(|e| !e.is_dropped()) {
+        let sent = self.position(self.next);
+        let entries = self.slots.iter_mut().take(sent).filter_map(|slot| slot.entry.as_mut());
+        for entry in entries.filter(|entry| !entry.is_dropped()) {
             let packet = std::mem::take(&mut entry.packet);
             drained.push((Arc::clone(&entry.ticket), Bytes::from(packet)));
         }
-        for entry in self.entries.drain(sent..).flatten() {
+        for slot in self.slots.drain(sent..) {
+            let Some(entry) = slot.entry else {
+                self.empty -= 1;
+                continue;
+            };
             entry.leave(ids);
             drained.push((entry.ticket, Bytes::from(entry.packet)));
         }
@@ -295,6 +335,7 @@ impl Ledger {
         }
         self.unfinished = 0;
         self.unnamed = 0;
+        self.trim();
         drained
     }
 }
@@ -329,4 +370,51 @@ impl Entry {
 /// Sets DUP on the PUBLISH that starts at `first` [MQTT-3.3.1-1].
 pub(super) fn set_dup(first: &mut u8) {
     *first |= DUP;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A message of QoS 1 that is sent at once; its number.
+    fn send(ledger: &mut Ledger, ids: &mut PacketIds) -> u64 {
+        ledger.push(ids, vec![0x32, 5, 0, 1, b't', 0, 0].into_boxed_slice(), 5, QoS::AtLeastOnce);
+        assert!(ledger.dispatch(usize::MAX, ids, |_| {}));
+        ledger.end - 1
+    }
+
+    fn acknowledge(ledger: &mut Ledger, ids: &mut PacketIds, seq: u64) {
+        let ended = ledger.handle_ack(AckKind::PubAck, seq, ReasonCode::SUCCESS).unwrap();
+        ids.release(ended.unwrap().ticket.packet_id());
+    }
+
+    #[test]
+    fn a_message_that_is_never_acknowledged_keeps_no_slot_but_its_own() {
+        let (mut ledger, mut ids) = (Ledger::default(), PacketIds::default());
+        let stuck = send(&mut ledger, &mut ids);
+        for _ in 0..200_000 {
+            let window: Vec<_> = (0..3).map(|_| send(&mut ledger, &mut ids)).collect();
+            acknowledge(&mut ledger, &mut ids, window[1]);
+            acknowledge(&mut ledger, &mut ids, window[2]);
+            acknowledge(&mut ledger, &mut ids, window[0]);
+        }
+        assert_eq!((ledger.len(), ledger.in_flight()), (1, 1));
+        assert!(ledger.slots.capacity() <= 4 * FEW, "{}", ledger.slots.capacity());
+        ledger.rewind(&mut ids);
+        assert!(ledger.dispatch(usize::MAX, &mut ids, |_| {}));
+        assert!(!ledger.dispatch(usize::MAX, &mut ids, |_| {}), "nothing else is left");
+        acknowledge(&mut ledger, &mut ids, stuck);
+        assert_eq!((ledger.len(), ledger.in_flight(), ledger.slots.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_queue_that_was_long_is_given_back() {
+        let (mut ledger, mut ids) = (Ledger::default(), PacketIds::default());
+        let all: Vec<_> = (0..50_000).map(|_| send(&mut ledger, &mut ids)).collect();
+        for seq in all.into_iter().rev() {
+            acknowledge(&mut ledger, &mut ids, seq);
+        }
+        assert!(ledger.slots.capacity() <= MANY, "{}", ledger.slots.capacity());
+    }
 }
