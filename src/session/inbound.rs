@@ -80,16 +80,6 @@ impl Session {
         }
     }
 
-    /// How many bytes more the packet at hand needs, if that is known.
-    pub fn missing_input(&self) -> usize {
-        match parse_frame(&self.partial) {
-            Ok(Some(frame)) => {
-                (frame.header_len + frame.remaining).saturating_sub(self.partial.len())
-            }
-            _ => 0,
-        }
-    }
-
     /// Adds to the packet at hand what belongs to it of the chunk; whether it is complete then.
     fn complete_packet(&mut self, chunk: &mut Bytes) -> Result<bool, PeerError> {
         loop {

@@ -380,7 +380,7 @@ mod tests {
     /// A message of QoS 1 that is sent at once; its number.
     fn send(ledger: &mut Ledger, ids: &mut PacketIds) -> u64 {
         ledger.push(ids, vec![0x32, 5, 0, 1, b't', 0, 0].into_boxed_slice(), 5, QoS::AtLeastOnce);
-        assert!(ledger.dispatch(usize::MAX, ids, |_| {}));
+        assert!(ledger.dispatch(usize::MAX, ids, |_| true));
         ledger.end - 1
     }
 
@@ -402,8 +402,8 @@ mod tests {
         assert_eq!((ledger.len(), ledger.in_flight()), (1, 1));
         assert!(ledger.slots.capacity() <= 4 * FEW, "{}", ledger.slots.capacity());
         ledger.rewind(&mut ids);
-        assert!(ledger.dispatch(usize::MAX, &mut ids, |_| {}));
-        assert!(!ledger.dispatch(usize::MAX, &mut ids, |_| {}), "nothing else is left");
+        assert!(ledger.dispatch(usize::MAX, &mut ids, |_| true));
+        assert!(!ledger.dispatch(usize::MAX, &mut ids, |_| true), "nothing else is left");
         acknowledge(&mut ledger, &mut ids, stuck);
         assert_eq!((ledger.len(), ledger.in_flight(), ledger.slots.len()), (0, 0, 0));
     }

