@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..enums import LogLevel
 from ..matcher import MQTTMatcher
 from .log import LOGGING_LEVEL
+from .running_calls import RunningCalls
 from .state import ClientState
 
 if TYPE_CHECKING:
@@ -107,8 +108,9 @@ class Callbacks(ClientState):
     def _init_callbacks(self) -> None:
         vars(self).update({"_" + name: None for name in NAMES if name != "on_message"})
         self._on_message = None
-        self._calling = []
-        self._deferred = []
+        if "_calling" not in vars(self):  # else a callback may have called reinitialise()
+            self._calling = RunningCalls()
+            self._deferred = []
         self._on_message_filtered = TopicCallbacks(self)
 
     def _is_own(self, method: str) -> bool:

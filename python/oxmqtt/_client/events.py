@@ -68,18 +68,16 @@ class Events(Dialling):
         callback = getattr(self, name)
         if callback is None:
             return
-        self._calling.append(threading.get_ident())
-        try:
-            result = callback(self, self._userdata, *args)
-        except Exception as error:
-            self._easy_log(LogLevel.MQTT_LOG_ERR, f"Caught exception in {name}: %s", error)
-            if not self.suppress_exceptions:
-                raise
-        else:
-            if self._on_event_loop and hasattr(result, "__await__"):
-                self._defer([result], None)
-        finally:
-            self._calling.remove(threading.get_ident())
+        with self._calling:
+            try:
+                result = callback(self, self._userdata, *args)
+            except Exception as error:
+                self._easy_log(LogLevel.MQTT_LOG_ERR, f"Caught exception in {name}: %s", error)
+                if not self.suppress_exceptions:
+                    raise
+            else:
+                if self._on_event_loop and hasattr(result, "__await__"):
+                    self._defer([result], None)
 
     def _defer(self, awaitables: list[Any], ack_due: tuple[int, int, int] | None) -> None:
         """Lets the event loop await what a callback returned, before it calls any other.

@@ -212,14 +212,12 @@ class Loops(Events):
         callback = self.on_connect_fail
         if callback is None:
             return
-        self._calling.append(threading.get_ident())
-        try:
-            callback(self, self._userdata)
-        except Exception as error:
-            line = "Caught exception in on_connect_fail: %s"
-            self._easy_log(LogLevel.MQTT_LOG_ERR, line, error)
-        finally:
-            self._calling.remove(threading.get_ident())
+        with self._calling:
+            try:
+                callback(self, self._userdata)
+            except Exception as error:
+                line = "Caught exception in on_connect_fail: %s"
+                self._easy_log(LogLevel.MQTT_LOG_ERR, line, error)
 
     def _backing_off(self) -> Generator[LoopNeed, MQTTErrorCode, None]:
         """Waits before a reconnect: longer each time, unless the connection had lasted."""

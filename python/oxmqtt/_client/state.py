@@ -14,6 +14,7 @@ from ..enums import (
 )
 from .log import LOGGING_LEVEL
 
+from .running_calls import RunningCalls
 if TYPE_CHECKING:
     import logging
     import socket
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
+
+#: What belongs to loops and calls that are under way, not to the options.
+_OF_A_LOOP = frozenset({"_dialling", "_thread", "_thread_terminate", "_on_event_loop"})
 
 class ClientState(ClientBase):
     """What a client knows, with its defaults. Names with one underscore are paho's; programs reach
@@ -93,8 +97,10 @@ class ClientState(ClientBase):
     #: A thread is in ``reconnect()``; which call of it is the latest.
     _dialling = False
     _attempt: object = None
-    #: The threads that run callbacks other than those for messages, once for each.
-    _calling: list[int]
+    #: The threads that run callbacks other than those for messages.
+    _calling: RunningCalls
+    #: What CONNACK said, for those who wrap ``_handle_connack``.
+    _connack: tuple[Any, ...] = ()
     #: When CONNACK came, by ``time.monotonic()``; 0 before.
     _connected_at = 0.0
     _sock: ConnectionSocket | None = None
@@ -111,10 +117,12 @@ class ClientState(ClientBase):
     _logger: logging.Logger | None = None
 
     def _forget_options(self) -> None:
-        """Back to the defaults, for ``reinitialise()``."""
-        own = vars(self)
-        for name in own.keys() & vars(ClientState).keys():
-            del own[name]
+        """Back to the defaults, for ``reinitialise()``, here and in the engine.
+
+        A loop that runs goes on: its thread waits for the next connection, and can be stopped.
+        """
+        for name in vars(self).keys() & vars(ClientState).keys() - _OF_A_LOOP:
+            delattr(self, name)
 
     def _connection_closed(self) -> bool:
         """Whether options may change now."""
