@@ -1,5 +1,8 @@
 //! `Message`: a received application message, as `oxmqtt.aio` hands it out.
 
+use std::sync::OnceLock;
+
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -33,7 +36,7 @@ pub(super) struct Message {
     #[pyo3(get)]
     mid: u16,
     properties: Option<Box<[u8]>>,
-    given_properties: PyOnceLock<Py<PyAny>>,
+    given_properties: OnceLock<Py<PyAny>>,
     epoch: u32,
 }
 
@@ -52,7 +55,7 @@ impl Message {
             retain: publish.retain(),
             mid: publish.packet_id(),
             properties: has_properties.then(|| publish.properties_bytes().into()),
-            given_properties: PyOnceLock::new(),
+            given_properties: OnceLock::new(),
             epoch: message.epoch,
         })
     }
@@ -80,9 +83,9 @@ impl Message {
         let class = topic_class(py)?;
         let topic =
             if topic.is_instance(class)? { topic.clone() } else { class.call1((topic,))? };
-        let given_properties = PyOnceLock::new();
+        let given_properties = OnceLock::new();
         if let Some(properties) = properties {
-            let _ = given_properties.set(py, properties);
+            let _ = given_properties.set(properties);
         }
         Ok(Self {
             topic: topic.unbind(),
@@ -98,13 +101,18 @@ impl Message {
 
     #[getter]
     fn properties(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let Some(given) = self.given_properties.get(py) {
-            return Ok(Some(given.clone_ref(py)));
+        if self.given_properties.get().is_none()
+            && let Some(list) = &self.properties
+        {
+            let _ = self.given_properties.set(properties_into_py(py, list)?.unbind());
         }
-        let Some(list) = &self.properties else { return Ok(None) };
-        let made = properties_into_py(py, list)?;
-        let kept = self.given_properties.get_or_init(py, || made.unbind());
-        Ok(Some(kept.clone_ref(py)))
+        Ok(self.given_properties.get().map(|given| given.clone_ref(py)))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.topic)?;
+        visit.call(&self.payload)?;
+        visit.call(self.given_properties.get())
     }
 
     /// Messages order by packet identifier, for priority queues.

@@ -218,7 +218,7 @@ impl ClientBase {
         };
         if shared.trace.load(Ordering::Relaxed) {
             let size = payload_bytes.len();
-            let traits = (qos as u8, retain, info.mid(), &*topic_text, properties, size);
+            let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
             slf.call_method1(intern!(py, "_log_publish"), traits)?;
         }
         Ok((info, outcome.congested))

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
 
@@ -96,7 +97,11 @@ impl MQTTMessage {
 
     fn set_attribute(&self, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = name.py();
-        self.attributes.get_or_init(|| PyDict::new(py).unbind()).bind(py).set_item(name, value)
+        if self.attributes.get().is_none() {
+            // Made before, not inside: Python may run then, and whoever waited would stop it.
+            let _ = self.attributes.set(PyDict::new(py).unbind());
+        }
+        self.attributes.get().map_or(Ok(()), |attributes| attributes.bind(py).set_item(name, value))
     }
 
     /// The attribute as set, else what `default` makes, remembered.
@@ -147,6 +152,19 @@ macro_rules! methods {
                 }
             )*
 
+            // Here, because its slot is generated with names that a macro's argument does not see.
+            #[pyo3(signature = (mid = None, topic = None))]
+            fn __init__(
+                &self,
+                mid: Option<&Bound<'_, PyAny>>,
+                topic: Option<&Bound<'_, PyAny>>,
+            ) -> PyResult<()> {
+                if let Some(mid) = mid {
+                    self.set_mid(mid)?;
+                }
+                topic.map_or(Ok(()), |topic| self.set_topic(topic))
+            }
+
             $($others)*
         }
     };
@@ -178,29 +196,25 @@ methods! {
     };
 }
 
+    /// Takes anything, so that a subclass may have a constructor of its own.
     #[new]
-    #[pyo3(signature = (mid = 0, topic = None),
-           text_signature = "(mid=0, topic=b'')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(mid=0, topic=b'')")]
     fn new(
         py: Python<'_>,
-        mid: u16,
-        topic: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
-        let message = Self {
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> Self {
+        Self {
             topic: PyString::new(py, "").unbind(),
             payload: PyBytes::new(py, b"").unbind(),
             timestamp: 0.0,
-            mid,
+            mid: 0,
             qos: QoS::AtMostOnce as u8,
             retain: false,
             dup: false,
             properties: None,
             attributes: OnceLock::new(),
-        };
-        if let Some(topic) = topic {
-            message.set_attribute(intern!(py, "topic"), topic)?;
         }
-        Ok(message)
     }
 
     /// The topic name.
@@ -246,6 +260,10 @@ methods! {
             (CompareOp::Ne, Err(_)) => Ok(true.into_pyobject(py)?.to_owned().into_any()),
             _ => Ok(py.NotImplemented().into_bound(py)),
         }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.attributes.get())
     }
 
     fn __copy__(slf: &Bound<'_, Self>) -> PyResult<Self> {

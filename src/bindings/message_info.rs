@@ -1,13 +1,15 @@
 //! `MQTTMessageInfo`: what `publish()` returns, and the ways to follow a message with it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyIndexError, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use crate::codec::{PacketType, ReasonCode};
 use crate::session::{Handover, LocalError, Ticket};
@@ -36,7 +38,8 @@ pub(super) enum Tracking {
 impl Tracking {
     fn is_cooperative(&self) -> bool {
         match self {
-            Self::Nothing | Self::Refused(_) => false,
+            Self::Nothing => true, // nobody tells the engine
+            Self::Refused(_) => false,
             Self::Handover { shared, .. } | Self::Ticket { shared, .. } => {
                 shared.cooperative.load(Ordering::Relaxed)
             }
@@ -46,7 +49,8 @@ impl Tracking {
     /// Waits a while for the end of the message, and of its callback if another thread runs it.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         match self {
-            Self::Nothing | Self::Refused(_) => true,
+            Self::Nothing => false,
+            Self::Refused(_) => true,
             Self::Handover { shared, mark } => {
                 shared.core.wait_for_handover(*mark, shared.callbacks_follow(), deadline)
             }
@@ -62,13 +66,21 @@ impl Tracking {
 /// It unpacks as ``(rc, mid)``, is read as ``info[0]`` and ``info[1]``, and tells when the message is
 /// published: for QoS 0 when the transport took its last byte, for QoS 1 and 2 when the broker has
 /// taken it over (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
-#[pyclass(frozen, weakref, module = "oxmqtt.client")]
+#[pyclass(frozen, subclass, weakref, module = "oxmqtt.client")]
 pub(super) struct MQTTMessageInfo {
     mid: AtomicU32,
     rc: AtomicI32,
     position: AtomicU8,
+    /// What a program said about it by itself; one of the constants below.
+    declared: AtomicU8,
     pub(super) tracking: Tracking,
+    /// A packet identifier that a program made up, and that is none.
+    made_up_mid: Mutex<Option<Py<PyAny>>>,
 }
+
+const UNDECLARED: u8 = 0;
+const DECLARED_UNPUBLISHED: u8 = 1;
+const DECLARED_PUBLISHED: u8 = 2;
 
 impl MQTTMessageInfo {
     pub(super) fn tracked(mid: u16, rc: ErrorCode, tracking: Tracking) -> Self {
@@ -76,8 +88,26 @@ impl MQTTMessageInfo {
             mid: AtomicU32::new(u32::from(mid)),
             rc: AtomicI32::new(rc as i32),
             position: AtomicU8::new(0),
+            declared: AtomicU8::new(UNDECLARED),
             tracking,
+            made_up_mid: Mutex::new(None),
         }
+    }
+
+    fn made_up_mid(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
+        self.made_up_mid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The packet identifier of a message that the session knows.
+    pub(super) fn packet_id(&self) -> u32 {
+        match (&self.tracking, self.mid.load(Ordering::Relaxed)) {
+            (Tracking::Ticket { ticket, .. }, 0) => u32::from(ticket.packet_id()),
+            (_, mid) => mid,
+        }
+    }
+
+    fn is_declared_published(&self) -> bool {
+        self.declared.load(Ordering::Acquire) == DECLARED_PUBLISHED
     }
 
     /// There was no connection when the message was published.
@@ -107,6 +137,10 @@ impl MQTTMessageInfo {
     /// Whether the message is through; one that failed raises.
     fn outcome(&self, py: Python<'_>) -> PyResult<bool> {
         self.check_queued(py)?;
+        match self.declared.load(Ordering::Acquire) {
+            UNDECLARED => {}
+            declared => return Ok(declared == DECLARED_PUBLISHED),
+        }
         match &self.tracking {
             Tracking::Nothing | Tracking::Refused(_) => Ok(false),
             Tracking::Handover { shared, mark } => {
@@ -135,28 +169,57 @@ fn reason_name(reason: ReasonCode) -> &'static str {
 
 #[pymethods]
 impl MQTTMessageInfo {
+    /// Takes anything, so that a subclass may have a constructor of its own.
     #[new]
-    fn new(mid: u32) -> Self {
-        Self {
-            mid: AtomicU32::new(mid),
-            rc: AtomicI32::new(0),
-            position: AtomicU8::new(0),
-            tracking: Tracking::Nothing,
-        }
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(mid)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::tracked(0, ErrorCode::Success, Tracking::Nothing)
+    }
+
+    #[pyo3(signature = (mid))]
+    fn __init__(&self, mid: &Bound<'_, PyAny>) {
+        self.set_mid(mid);
     }
 
     /// The packet identifier; 0 while all identifiers are in use and the message waits for one.
     #[getter]
-    pub(super) fn mid(&self) -> u32 {
-        match (&self.tracking, self.mid.load(Ordering::Relaxed)) {
-            (Tracking::Ticket { ticket, .. }, 0) => u32::from(ticket.packet_id()),
-            (_, mid) => mid,
+    fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(mid) = &*self.made_up_mid() {
+            return Ok(mid.bind(py).clone());
         }
+        Ok(self.packet_id().into_pyobject(py)?.into_any())
     }
 
     #[setter]
-    fn set_mid(&self, mid: u32) {
-        self.mid.store(mid, Ordering::Relaxed);
+    fn set_mid(&self, mid: &Bound<'_, PyAny>) {
+        let number = mid.cast_exact::<PyInt>().ok().and_then(|mid| mid.extract::<u32>().ok());
+        let before = match number {
+            Some(number) => {
+                self.mid.store(number, Ordering::Relaxed);
+                self.made_up_mid().take()
+            }
+            None => self.made_up_mid().replace(mid.clone().unbind()),
+        };
+        drop(before);
+    }
+
+    /// Whether the message counts as published; programs set it in their tests.
+    #[getter]
+    fn _published(&self, py: Python<'_>) -> bool {
+        self.outcome(py).unwrap_or_else(|_| self.is_declared_published())
+    }
+
+    #[setter(_published)]
+    fn set_published(&self, published: &Bound<'_, PyAny>) -> PyResult<()> {
+        let is_published = published.is_truthy()?;
+        let declared = if is_published { DECLARED_PUBLISHED } else { DECLARED_UNPUBLISHED };
+        self.declared.store(declared, Ordering::Release);
+        Ok(())
+    }
+
+    /// Declares the message published, as if the broker had answered; programs call it in their tests.
+    fn _set_as_published(&self) {
+        self.declared.store(DECLARED_PUBLISHED, Ordering::Release);
     }
 
     /// ``MQTT_ERR_SUCCESS`` (0) or why the message did not go out at once.
@@ -186,7 +249,7 @@ impl MQTTMessageInfo {
         loop {
             let now = Instant::now();
             let until = if cooperative { Some(now) } else { deadline };
-            let done = py.detach(|| self.tracking.wait(until));
+            let done = self.is_declared_published() || py.detach(|| self.tracking.wait(until));
             py.check_signals()?;
             if done || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.outcome(py).map(drop);
@@ -209,7 +272,7 @@ impl MQTTMessageInfo {
     }
 
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("({}, {})", self.rc(py)?.repr()?, self.mid()))
+        Ok(format!("({}, {})", self.rc(py)?.repr()?, self.mid(py)?.repr()?))
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -225,7 +288,7 @@ impl MQTTMessageInfo {
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.position.fetch_add(1, Ordering::Relaxed) {
             0 => self.rc(py),
-            1 => Ok(self.mid().into_pyobject(py)?.into_any()),
+            1 => self.mid(py),
             _ => {
                 self.position.store(2, Ordering::Relaxed);
                 Err(PyStopIteration::new_err(()))
@@ -236,9 +299,21 @@ impl MQTTMessageInfo {
     fn __getitem__<'py>(&self, py: Python<'py>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         match index {
             0 => self.rc(py),
-            1 => Ok(self.mid().into_pyobject(py)?.into_any()),
+            1 => self.mid(py),
             _ => Err(PyIndexError::new_err("index out of range")),
         }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.made_up_mid.try_lock() {
+            Ok(mid) => visit.call(&*mid),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let mid = self.made_up_mid.try_lock().ok().and_then(|mut mid| mid.take());
+        drop(mid);
     }
 }
 
