@@ -34,6 +34,7 @@ __all__ = [
     "decode_subscribe_options",
     "decode_value",
     "decode_varint",
+    "described",
     "encode_properties",
     "encode_subscribe_options",
     "encode_value",
@@ -115,6 +116,7 @@ class MQTTMessageInfo:
 
 @disjoint_base
 def described(method: object, function: object, /) -> Any: ...
+@disjoint_base
 
 class ClientBase:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...

@@ -6,6 +6,7 @@ mod broker;
 mod client;
 mod consumer;
 mod convert;
+mod described;
 mod descriptor;
 mod dispatch;
 mod engine;
@@ -37,6 +38,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<application_message::Message>()?;
     m.add_class::<handshake::HandshakeLayers>()?;
     m.add_class::<handshake::RustlsConfig>()?;
+    m.add_function(wrap_pyfunction!(described::described, m)?)?;
     m.add_function(wrap_pyfunction!(handshake::handshake, m)?)?;
     m.add_function(wrap_pyfunction!(engine::flush_all, m)?)?;
     m.add_function(wrap_pyfunction!(engine::before_fork, m)?)?;

@@ -16,21 +16,25 @@ from .sockets import WakerEnd
 from .state import ClientState
 
 if TYPE_CHECKING:
-    from .._native import Engine, MQTTMessage
+    import socket
 
-#: paho's locks. Home Assistant replaces them, ThingsBoard and tests hold them around other private
-#: names. The engine has its own lock, so these guard nothing.
-_MUTEXES = frozenset(
-    {
-        "_callback_mutex",
-        "_in_callback_mutex",
-        "_in_message_mutex",
-        "_mid_generate_mutex",
-        "_msgtime_mutex",
-        "_out_message_mutex",
-        "_reconnect_delay_mutex",
-    }
-)
+    from .._native import Engine, MQTTMessage, MQTTMessageInfo
+
+
+class Mutex:
+    """One of paho's locks, made when somebody asks. Home Assistant replaces them, ThingsBoard and tests hold
+    them around other private names. The engine has its own lock, so these guard nothing.
+
+    It is no ``__getattr__`` of the client, which would make every look-up of a method slower.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, client: object | None, owner: type | None = None) -> Any:
+        if client is None:
+            return self
+        return vars(client).setdefault(self._name, threading.RLock())
 
 
 def _observe(client: ClientState) -> None:
@@ -148,11 +152,13 @@ class Internals(ClientState):
             if effect is not None:
                 effect(self)
 
-        def __getattr__(self, name):
-            if name not in _MUTEXES:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            mutex = self.__dict__[name] = threading.RLock()
-            return mutex
+    _callback_mutex = Mutex()
+    _in_callback_mutex = Mutex()
+    _in_message_mutex = Mutex()
+    _mid_generate_mutex = Mutex()
+    _msgtime_mutex = Mutex()
+    _out_message_mutex = Mutex()
+    _reconnect_delay_mutex = Mutex()
 
     @property
     def _out_messages(self) -> OutMessages:

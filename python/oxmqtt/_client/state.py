@@ -12,6 +12,7 @@ from ..enums import (
     PahoClientMode,
     _ConnectionState,
 )
+from . import native_methods
 from .log import LOGGING_LEVEL
 
 from .running_calls import RunningCalls
@@ -42,6 +43,9 @@ class ClientState(ClientBase):
     """What a client knows, with its defaults. Names with one underscore are paho's; programs reach
     for them.
     """
+
+    if not TYPE_CHECKING:  # type checkers know them by the stubs
+        publish, ack = native_methods.publish, native_methods.ack
 
     _callback_api_version = CallbackAPIVersion.VERSION1
     _client_id = b""
