@@ -140,7 +140,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
             Event::ConnAck { session_present, reason, properties } => {
                 let arguments = (session_present, reason.0, to_python(py, &properties));
-                client.call_method1(intern!(py, "_handle_connack"), arguments)?;
+                client.call_method1(intern!(py, "_connack_came"), arguments)?;
             }
             Event::Auth { reason, properties } => {
                 let arguments = (reason.0, to_python(py, &properties));
@@ -149,12 +149,12 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
-                client.call_method1(intern!(py, "_handle_suback"), arguments)?;
+                client.call_method1(intern!(py, "_suback_came"), arguments)?;
             }
             Event::UnsubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
                 let arguments = (packet_id, reasons, to_python(py, &properties));
-                client.call_method1(intern!(py, "_handle_unsuback"), arguments)?;
+                client.call_method1(intern!(py, "_unsuback_came"), arguments)?;
             }
             Event::Trace(trace) => self.trace(&trace)?,
             Event::Closed(closed) => {

@@ -9,18 +9,19 @@ use bytestring::ByteString;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::codec::{
     PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
     Will,
 };
 use crate::engine::{self, Core};
-use crate::session::{ConnectOptions, SubscriptionRequest};
+use crate::session::{ConnectOptions, Session, SubscriptionRequest};
 
 use super::convert::{extract_properties, extract_qos};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::Topic;
-use super::errors::{connect_error, request_code};
+use super::errors::{connect_error, encode_error, request_code};
 use super::handshake::HandshakeLayers;
 use super::inspect;
 use super::mailbox::Mailbox;
@@ -146,9 +147,9 @@ impl Engine {
     }
 
     /// Takes a connected socket over, by its descriptor, with the layers whose handshakes are done on
-    /// it, and sends CONNECT.
+    /// it, and sends CONNECT; `rewrite` gets the packet and returns what goes out in its place.
     #[pyo3(signature = (descriptor, *, unix, layers, client_id, clean_start, keep_alive, username,
-                        password, will, properties, bridge, connack_timeout))]
+                        password, will, properties, bridge, connack_timeout, rewrite=None))]
     #[allow(clippy::too_many_arguments)]
     fn connect(
         &self,
@@ -164,6 +165,7 @@ impl Engine {
         properties: &Bound<'_, PyAny>,
         bridge: bool,
         connack_timeout: f64,
+        rewrite: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let socket = adopt(descriptor, unix)?;
         let will = match will {
@@ -189,9 +191,26 @@ impl Engine {
             connack_timeout: Duration::try_from_secs_f64(connack_timeout)
                 .unwrap_or(Duration::from_secs(5)),
         };
+        let packet = match rewrite {
+            None => None,
+            Some(rewrite) => {
+                let encode =
+                    |session: &mut Session| session.encode_connect(&options, Instant::now());
+                let packet =
+                    self.core().with_session(encode).map_err(|error| encode_error(&error))?;
+                let packet = PyBytes::new(rewrite.py(), &packet);
+                Some(rewrite.call1((packet,))?.extract::<Vec<u8>>()?)
+            }
+        };
         let layers = layers.and_then(HandshakeLayers::take);
-        self.core().connect(socket, layers, &options).map_err(connect_error)?;
+        let packet = packet.as_deref();
+        self.core().connect(socket, layers, &options, packet).map_err(connect_error)?;
         Ok(())
+    }
+
+    /// Sends a packet that the program encoded, as it is; false when there is no connection.
+    fn send_own_packet(&self, packet: &[u8]) -> bool {
+        self.core().with_session(|session| session.send_own_packet(packet))
     }
 
     /// Gives the connection up at once, without DISCONNECT and without an event.
@@ -339,7 +358,7 @@ impl Engine {
     /// Forgets messages, identifiers and the assigned client identifier.
     fn reset(&self) {
         self.core().abandon();
-        self.core().with_session(crate::session::Session::reset);
+        self.core().with_session(Session::reset);
         self.core().notify_progress();
     }
 
@@ -371,6 +390,13 @@ impl Engine {
     #[getter]
     fn last_packet_id(&self) -> u16 {
         self.core().with_session(|session| session.last_packet_id())
+    }
+
+    /// Seconds since bytes were last received and sent; None before the first connection.
+    #[getter]
+    fn idle(&self) -> Option<(f64, f64)> {
+        let (received, sent) = self.core().with_session(|session| session.last_moves())?;
+        Some((received.elapsed().as_secs_f64(), sent.elapsed().as_secs_f64()))
     }
 
     #[getter]

@@ -130,12 +130,14 @@ impl Core {
         result
     }
 
-    /// Starts the session's next connection on a connected socket and its layers.
+    /// Starts the session's next connection on a connected socket and its layers; `packet` goes out in
+    /// the place of CONNECT.
     pub fn connect(
         self: &Arc<Self>,
         socket: Socket,
         layers: Option<Layers>,
         options: &ConnectOptions,
+        packet: Option<&[u8]>,
     ) -> Result<u32, ConnectError> {
         let runtime = {
             let mut process = process();
@@ -151,6 +153,9 @@ impl Core {
         state.session.drain_events();
         self.inbox.forget_connection();
         let epoch = state.session.connect(options, Instant::now())?;
+        if let Some(packet) = packet {
+            state.session.replace_connect(packet);
+        }
         state.link = Some(Link {
             epoch,
             writer: Arc::clone(&writer),

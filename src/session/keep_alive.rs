@@ -34,6 +34,11 @@ impl KeepAlive {
         self.interval = Duration::from_secs(u64::from(seconds));
     }
 
+    /// When bytes were last received and sent.
+    pub(super) fn last_moves(&self) -> (Instant, Instant) {
+        (self.last_received, self.last_sent)
+    }
+
     pub(super) fn handle_sent(&mut self, now: Instant) {
         self.last_sent = now;
     }

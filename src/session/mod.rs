@@ -21,6 +21,7 @@ mod limits;
 mod outbound;
 mod outbox;
 mod own_aliases;
+mod own_packets;
 mod receiving;
 mod ticket;
 
@@ -192,6 +193,11 @@ impl Session {
     /// QoS 0 messages not yet taken by the transport; all other packets count as one.
     pub fn unsent_packets(&self) -> usize {
         self.out.waiting_marks().max(usize::from(self.unsent() > 0))
+    }
+
+    /// When bytes were last received and sent on the current or last connection.
+    pub fn last_moves(&self) -> Option<(Instant, Instant)> {
+        self.keep_alive.as_ref().map(KeepAlive::last_moves)
     }
 
     /// The packet identifier handed out last.

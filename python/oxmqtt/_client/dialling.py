@@ -200,7 +200,7 @@ class Dialling(Proxies, WebSockets):
             self._call("on_socket_open", sock)
             if not self._is_wanted(attempt):
                 return False
-            self._send_connect(sock, layers)
+            self._hand_to_engine(sock, layers)
         except BaseException:
             if self._sock is sock:
                 self._sock_close()
@@ -263,7 +263,10 @@ class Dialling(Proxies, WebSockets):
     def _create_socket(self) -> socket.socket:
         """Dials, and makes TLS of it where that is set; the connected socket."""
         until = time.monotonic() + self._connect_timeout
-        dialled = self._create_socket_connection(until)
+        if self._transport == "unix":
+            dialled = self._create_unix_socket_connection()
+        else:
+            dialled = self._create_socket_connection()
         if not self._ssl or self._rustls is not None:
             return dialled
         try:
@@ -278,20 +281,28 @@ class Dialling(Proxies, WebSockets):
         if self._ssl and self._tls_insecure and self._key_source is None:
             line = "TLS without verification of the broker's name: anyone may pose as it"
             self._easy_log(LogLevel.MQTT_LOG_WARNING, line)
+        if not isinstance(connected, socket.socket):
+            from .foreign_sockets import ForeignSocket
+
+            connected = ForeignSocket(connected)
         if hasattr(connected, "do_handshake"):  # without loading ssl
             return TlsConnectionSocket(cast("ssl.SSLSocket", connected), self._engine)
         return ConnectionSocket(connected, self._engine)
 
-    def _create_socket_connection(self, until: float) -> socket.socket:
-        if self._transport == "unix":
-            dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                dialled.settimeout(self._connect_timeout)
-                dialled.connect(self._host)
-            except BaseException:
-                dialled.close()
-                raise
-            return dialled
+    def _create_unix_socket_connection(self) -> socket.socket:
+        """Connects to the path in ``_host``; programs override it."""
+        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            dialled.settimeout(self._connect_timeout)
+            dialled.connect(self._host)
+        except BaseException:
+            dialled.close()
+            raise
+        return dialled
+
+    def _create_socket_connection(self) -> socket.socket:
+        """Connects by TCP, through a proxy if there is one; programs override it."""
+        until = time.monotonic() + self._connect_timeout
         bound = (self._bind_address, self._bind_port)
         source = bound if any(bound) else None
         proxied = self._connect_by_proxy(source, until)
@@ -299,7 +310,7 @@ class Dialling(Proxies, WebSockets):
             return proxied
         return addresses.connect(self._host, self._port, source, until)
 
-    def _send_connect(self, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
+    def _hand_to_engine(self, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
         will: tuple[Any, ...] | None = None
         if self._will:
             will = (
@@ -338,6 +349,7 @@ class Dialling(Proxies, WebSockets):
             properties=self._announced() if self._v5 else None,
             bridge=self._client_mode == PahoClientMode.MQTT_BRIDGE and not self._v5,
             connack_timeout=self._connect_timeout,
+            rewrite=self._rewritten_connect if self._is_own("_packet_queue") else None,
         )
 
     def _announced(self) -> Properties | None:
@@ -368,6 +380,8 @@ class Dialling(Proxies, WebSockets):
         finally:
             if self._sock is None:  # else the callback has connected again
                 self._engine.abandon()
+                if self._state == _ConnectionState.MQTT_CS_CONNECTED:
+                    self._state = _ConnectionState.MQTT_CS_CONNECTION_LOST
             sock._release()
 
     def disconnect(
@@ -404,4 +418,7 @@ class Dialling(Proxies, WebSockets):
 
     def is_connected(self) -> bool:
         """Whether the broker has accepted the connection and it still stands."""
-        return self._state is _ConnectionState.MQTT_CS_CONNECTED and self._engine.online
+        if self._state != _ConnectionState.MQTT_CS_CONNECTED:
+            return False
+        # Without a connection, the program has set the state by itself, as tests do.
+        return self._engine.online or self._sock is None

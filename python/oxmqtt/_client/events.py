@@ -5,9 +5,8 @@ The engine calls ``_handle_*`` on the thread that runs the loop, with no lock he
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..enums import (
     CallbackAPIVersion,
@@ -31,6 +30,9 @@ from .codes import (
 from .dialling import Dialling, random_client_id
 from .log import connack_line, packet_line, publish_line
 
+if TYPE_CHECKING:
+    from .._native import MQTTMessage
+
 _DEBUG = LogLevel.MQTT_LOG_DEBUG
 
 #: How a connection ended, by the engine's word, as paho's result code.
@@ -51,6 +53,11 @@ def unpack(packet_type: int, packed: bytes | None) -> Properties:
     if packed is not None:
         properties.unpack(packed)
     return properties
+
+
+def _handle_message(client: Events, userdata: Any, message: MQTTMessage) -> None:
+    """Stands for the callbacks where the program has a ``_handle_on_message`` of its own."""
+    client._handle_on_message(message)
 
 
 class Events(Dialling):
@@ -87,10 +94,16 @@ class Events(Dialling):
         self._deferred.append((awaitables, ack_due))
         self._engine.pause()
 
-    def _handle_connack(self, session_present: bool, code: int, packed: bytes | None) -> None:
+    def _connack_came(self, *connack: Any) -> None:
+        self._connack = connack
+        self._handle_connack()
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        """Calls ``on_connect``; programs wrap it, and look at the result."""
+        session_present, code, packed = self._connack
         flags = int(session_present)
         if self._protocol == MQTTProtocolVersion.MQTTv311 and self._retry_refused(flags, code):
-            return
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
         if self._v5:
             reason = reason_code(PacketTypes.CONNACK, code)
             properties: Properties | None = unpack(PacketTypes.CONNACK, packed)
@@ -111,12 +124,15 @@ class Events(Dialling):
             if properties is None:
                 properties = Properties(PacketTypes.CONNACK)
             self._call("on_connect", ConnectFlags(session_present), reason, properties)
-            return
-        flags_dict = ConnectFlagsDict({"session present": flags})
-        if self._v5:
+        elif self._v5:
+            flags_dict = ConnectFlagsDict({"session present": flags})
             self._call("on_connect", flags_dict, reason, properties)
         else:
-            self._call("on_connect", flags_dict, code)
+            self._call("on_connect", ConnectFlagsDict({"session present": flags}), code)
+        is_accepted = code == 0
+        return (
+            MQTTErrorCode.MQTT_ERR_SUCCESS if is_accepted else MQTTErrorCode.MQTT_ERR_CONN_REFUSED
+        )
 
     def _handle_auth(self, code: int, packed: bytes | None) -> None:
         reason = reason_code(PacketTypes.AUTH, code)
@@ -155,7 +171,7 @@ class Events(Dialling):
         if kind == "requested" or self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
             sock = self._sock
             try:
-                self._disconnected(MQTTErrorCode.MQTT_ERR_SUCCESS)
+                self._do_on_disconnect(False, MQTTErrorCode.MQTT_ERR_SUCCESS)
             finally:
                 if self._sock is sock:  # the callback did not connect again
                     self._state = _ConnectionState.MQTT_CS_DISCONNECTED
@@ -167,44 +183,41 @@ class Events(Dialling):
             self._sock_close()
         finally:
             if kind != "by_server":
-                self._disconnected(rc)
+                self._do_on_disconnect(False, rc)
             else:
+                reason = None if code is None else reason_code(PacketTypes.DISCONNECT, code)
+                properties = None if packed is None else unpack(PacketTypes.DISCONNECT, packed)
                 if self._v5:
-                    self._easy_log(
-                        _DEBUG,
-                        "Received DISCONNECT %s %s",
-                        None if code is None else reason_code(PacketTypes.DISCONNECT, code),
-                        None if packed is None else unpack(PacketTypes.DISCONNECT, packed),
-                    )
-                self._disconnected(rc, from_server=True, code=code, packed=packed)
+                    self._easy_log(_DEBUG, "Received DISCONNECT %s %s", reason, properties)
+                self._do_on_disconnect(True, rc, reason, properties)
         if kind in ("keep_alive", "connack_timeout"):
             return MQTTErrorCode.MQTT_ERR_CONN_LOST
         return rc
 
-    def _disconnected(
+    def _do_on_disconnect(
         self,
-        rc: MQTTErrorCode,
-        *,
-        from_server: bool = False,
-        code: int | None = None,
-        packed: bytes | None = None,
+        packet_from_broker: bool,
+        v1_rc: MQTTErrorCode,
+        reason: ReasonCode | None = None,
+        properties: Properties | None = None,
     ) -> None:
-        """Calls ``on_disconnect``; VERSION1 gets None for what the broker's DISCONNECT left out."""
-        reason = None if code is None else reason_code(PacketTypes.DISCONNECT, code)
+        """Calls ``on_disconnect``; programs wrap it. VERSION1 gets None for what the broker's
+        DISCONNECT left out.
+        """
         if not self._version1:
             if reason is None:
-                reason = convert_disconnect_error_code_to_reason_code(rc)
-            properties = unpack(PacketTypes.DISCONNECT, packed)
-            self._call("on_disconnect", DisconnectFlags(from_server), reason, properties)
+                reason = convert_disconnect_error_code_to_reason_code(v1_rc)
+            if properties is None:
+                properties = Properties(PacketTypes.DISCONNECT)
+            self._call("on_disconnect", DisconnectFlags(packet_from_broker), reason, properties)
         elif not self._v5:
-            self._call("on_disconnect", rc)
-        elif from_server:
-            given = None if packed is None else unpack(PacketTypes.DISCONNECT, packed)
-            self._call("on_disconnect", reason, given)
+            self._call("on_disconnect", v1_rc)
+        elif packet_from_broker:
+            self._call("on_disconnect", reason, properties)
         else:
-            self._call("on_disconnect", rc, None)
+            self._call("on_disconnect", v1_rc, None)
 
-    def _handle_suback(self, mid: int, codes: bytes, packed: bytes | None) -> None:
+    def _suback_came(self, mid: int, codes: bytes, packed: bytes | None) -> None:
         self._easy_log(_DEBUG, "Received SUBACK")
         if self._version1 and not self._v5:
             self._call("on_subscribe", mid, tuple(codes))
@@ -212,7 +225,7 @@ class Events(Dialling):
         reasons = [reason_code(PacketTypes.SUBACK, code) for code in codes]
         self._call("on_subscribe", mid, reasons, unpack(PacketTypes.SUBACK, packed))
 
-    def _handle_unsuback(self, mid: int, codes: bytes, packed: bytes | None) -> None:
+    def _unsuback_came(self, mid: int, codes: bytes, packed: bytes | None) -> None:
         self._easy_log(_DEBUG, "Received UNSUBACK (Mid: %d)", mid)
         reasons = [reason_code(PacketTypes.UNSUBACK, code) for code in codes]
         properties = unpack(PacketTypes.UNSUBACK, packed)
@@ -244,10 +257,29 @@ class Events(Dialling):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _callbacks_for(self, topic: str) -> tuple[Any, ...]:
+        if self._is_own("_handle_on_message"):
+            return (_handle_message,)
         return tuple(self._on_message_filtered.iter_match(topic))
+
+    def _handle_on_message(self, message: MQTTMessage) -> None:
+        """Calls the callbacks for a message; programs override it, and call it in their tests."""
+        try:
+            filtered = tuple(self._on_message_filtered.iter_match(message.topic))
+        except UnicodeDecodeError:
+            filtered = ()
+        for callback in filtered or (self.on_message,):
+            if callback is None:
+                return
+            try:
+                callback(self, self._userdata, message)
+            except Exception as error:
+                if not self._message_callback_failed(callback if filtered else None, error):
+                    raise
 
     def _message_callback_failed(self, callback: Any, error: BaseException) -> bool:
         """Logs it; whether the exception goes no further."""
+        if callback is _handle_message:
+            return False  # the program's own method has seen it
         if callback is None:
             self._easy_log(LogLevel.MQTT_LOG_ERR, "Caught exception in on_message: %s", error)
         else:

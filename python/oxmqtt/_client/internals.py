@@ -8,11 +8,13 @@ that code is.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..enums import LogLevel, MessageType, MQTTErrorCode
 from .callbacks import NAMES as _CALLBACKS
-from .sockets import WakerEnd
+from .sockets import waker_pair
 from .state import ClientState
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ _EFFECTS: dict[str, Callable[[Any], None]] = {
     "_max_packet_size": lambda client: client._engine.configure(
         max_packet_size=client.max_packet_size
     ),
+    "_handle_on_message": lambda client: client._engine.forget_topics(),
     **dict.fromkeys(
         (
             "_logger",
@@ -119,7 +122,8 @@ class InMessages(Messages):
 class OutPackets(Sequence[bytes]):
     """The QoS 0 messages that the transport has not taken, other packets counted as one.
 
-    Programs watch the length for back-pressure.
+    Programs watch the length for back-pressure. Loops of their own take the first packet and put it
+    back, to see whether to wait for writing: they never have to, so for them there is none.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -130,6 +134,17 @@ class OutPackets(Sequence[bytes]):
 
     def __getitem__(self, index: Any) -> Any:
         raise IndexError("the packets are inside the engine")
+
+    def popleft(self) -> bytes:
+        """:raises IndexError: always."""
+        raise IndexError("the packets are inside the engine")
+
+    pop = popleft
+
+    def append(self, packet: object) -> None:
+        """Has no effect: nothing can be put back that was never taken."""
+
+    appendleft = append
 
     def clear(self) -> None:
         """Has no effect: what was encoded for a connection ends with it."""
@@ -164,17 +179,59 @@ class Internals(ClientState):
     def _out_messages(self) -> OutMessages:
         return OutMessages(self._engine)
 
+    @_out_messages.setter
+    def _out_messages(self, messages: Mapping[int, MQTTMessage]) -> None:
+        """Programs empty it this way too; messages that are put in go nowhere."""
+        self._engine.drop_unfinished()
+
     @property
     def _in_messages(self) -> InMessages:
         return InMessages(self._engine.held_messages)
+
+    @_in_messages.setter
+    def _in_messages(self, messages: Mapping[int, MQTTMessage]) -> None:
+        """Has no effect: forgetting one would deliver it twice."""
 
     @property
     def _out_packet(self) -> OutPackets:
         return OutPackets(self._engine)
 
+    @_out_packet.setter
+    def _out_packet(self, packets: object) -> None:
+        """Has no effect: what was encoded for a connection ends with it."""
+
     @property
     def _inflight_messages(self) -> int:
         return self._engine.in_flight
+
+    @_inflight_messages.setter
+    def _inflight_messages(self, count: int) -> None:
+        """Has no effect: the engine counts."""
+
+    def _last_move(self, sent: bool) -> float:
+        idle = self._engine.idle
+        return time.monotonic() - (idle[sent] if idle is not None else 0.0)
+
+    @property
+    def _last_bytes_received(self) -> float:
+        """When bytes came, by ``time.monotonic()``: health checks look at it."""
+        return self._last_move(sent=False)
+
+    @_last_bytes_received.setter
+    def _last_bytes_received(self, at: float) -> None:
+        """Has no effect: the engine keeps the connection alive."""
+
+    #: The name of the same before paho-mqtt 2.2.
+    _last_msg_in = _last_bytes_received
+
+    @property
+    def _last_msg_out(self) -> float:
+        """When bytes were sent."""
+        return self._last_move(sent=True)
+
+    @_last_msg_out.setter
+    def _last_msg_out(self, at: float) -> None:
+        """Has no effect either."""
 
     @property
     def _last_mid(self) -> int:
@@ -184,15 +241,61 @@ class Internals(ClientState):
     def _last_mid(self, mid: int) -> None:
         self._engine.continue_after(mid)
 
-    @property
-    def _sockpairR(self) -> WakerEnd:
-        """Readable while callbacks wait: gevent programs and locust wait on it."""
-        return WakerEnd(self._engine)
+    def _waker_end(self, name: str) -> Any:
+        given = vars(self).get(name)
+        if given is not None or (self._sock is None and self._thread is None):
+            return given
+        pair = vars(self).get("_waker_pair")
+        if pair is None:  # two threads may come here, and get the same
+            pair = vars(self).setdefault("_waker_pair", waker_pair(self._engine))
+        return pair[name]
 
     @property
-    def _sockpairW(self) -> WakerEnd:
-        """A byte written to it wakes the loop."""
-        return WakerEnd(self._engine)
+    def _sockpairR(self) -> socket.socket | None:
+        """Readable when somebody wrote to the other end: loops of programs wait on it too."""
+        end: socket.socket | None = self._waker_end("_sockpairR")
+        return end
+
+    @_sockpairR.setter
+    def _sockpairR(self, end: socket.socket | None) -> None:
+        vars(self)["_sockpairR"] = end
+
+    @property
+    def _sockpairW(self) -> socket.socket | None:
+        """A byte written to it wakes the loop, whether that is ours or the program's."""
+        end: socket.socket | None = self._waker_end("_sockpairW")
+        return end
+
+    @_sockpairW.setter
+    def _sockpairW(self, end: socket.socket | None) -> None:
+        vars(self)["_sockpairW"] = end
+
+    def _packet_queue(
+        self,
+        command: int,
+        packet: bytes | bytearray,
+        mid: int,
+        qos: int,
+        info: MQTTMessageInfo | None = None,
+    ) -> MQTTErrorCode:
+        """Sends a packet as it is. Programs override it to rewrite CONNECT; other packets of the
+        client's own do not come this way.
+        """
+        if command & 0xF0 == MessageType.CONNECT:
+            self._connect_packet = bytes(packet)
+        elif not self._engine.send_own_packet(bytes(packet)):
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _rewritten_connect(self, packet: bytes) -> bytes:
+        self._connect_packet = packet
+        self._packet_queue(MessageType.CONNECT, packet, 0, 0)
+        return self._connect_packet
+
+    def _send_pingreq(self) -> MQTTErrorCode:
+        """Sends PINGREQ, for programs that want to be sure. The engine pings by itself."""
+        self._easy_log(LogLevel.MQTT_LOG_DEBUG, "Sending PINGREQ")
+        return self._packet_queue(MessageType.PINGREQ, b"\xc0\0", 0, 0)
 
     def _mid_generate(self) -> int:
         """The next packet identifier; tests replace it, programs override it."""
@@ -212,4 +315,9 @@ class Internals(ClientState):
         """Gives all descriptors back; programs call it after ``loop_stop()``."""
         if not sockpair_only:
             self._sock_close()
+        own = vars(self)
+        pair = own.pop("_waker_pair", {})
+        for end in (own.pop("_sockpairR", None), own.pop("_sockpairW", None), *pair.values()):
+            if end is not None:
+                end.close()
         self._release_descriptor()

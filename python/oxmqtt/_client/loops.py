@@ -179,7 +179,8 @@ class Loops(Events):
             if self._sock is None and self._dialled_elsewhere():
                 yield Pause(min(timeout, _LONGEST_WAIT))
                 continue
-            rc = yield Round(timeout)
+            # A subclass with a `_loop` of its own takes the socket for granted.
+            rc = _NO_CONN if self._sock is None else (yield Round(timeout))
             if self._thread_terminate:
                 yield from self._finishing()
                 return MQTTErrorCode.MQTT_ERR_NOMEM

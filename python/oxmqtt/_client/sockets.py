@@ -141,26 +141,26 @@ class ConnectionSocket(socket.socket):
         return self._engine.waiting_events
 
 
-class WakerEnd:
-    """Either end of what wakes a loop, where paho has a pair of sockets."""
+class WakerEnd(socket.socket):
+    """One end of a pair; sending on it wakes the loop of its client too."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, end: socket.socket, engine: Engine) -> None:
+        super().__init__(end.family, end.type, end.proto, fileno=end.detach())
+        self.setblocking(False)
         self._engine = engine
 
-    def fileno(self) -> int:
-        return self._engine.descriptor()
-
-    def send(self, data: bytes) -> int:
-        """Wakes the loop."""
+    def send(self, data: Any, flags: int = 0) -> int:
         self._engine.interrupt()
-        return len(data)
+        return super().send(data, flags)
 
-    def recv(self, size: int) -> bytes:
-        """Has nothing to take: a loop call makes the descriptor quiet again."""
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    def __del__(self) -> None:
+        self.close()  # without a warning: the program never opened it
 
-    def close(self) -> None:
-        """Has no effect: the descriptor is given back when connection and loop have ended."""
+
+def waker_pair(engine: Engine) -> dict[str, WakerEnd]:
+    """What programs look for under paho's names, made for those that look."""
+    ends = socket.socketpair()
+    return dict(zip(("_sockpairR", "_sockpairW"), (WakerEnd(end, engine) for end in ends)))
 
 
 class TlsConnectionSocket(ConnectionSocket):

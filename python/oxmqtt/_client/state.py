@@ -14,8 +14,8 @@ from ..enums import (
 )
 from . import native_methods
 from .log import LOGGING_LEVEL
-
 from .running_calls import RunningCalls
+
 if TYPE_CHECKING:
     import logging
     import socket
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
-
 #: What belongs to loops and calls that are under way, not to the options.
 _OF_A_LOOP = frozenset({"_dialling", "_thread", "_thread_terminate", "_on_event_loop"})
+
 
 class ClientState(ClientBase):
     """What a client knows, with its defaults. Names with one underscore are paho's; programs reach
@@ -172,6 +172,8 @@ class ClientState(ClientBase):
         def _mid_generate(self) -> int: ...
 
         def _take_own_mid(self) -> None: ...
+
+        def _rewritten_connect(self, packet: bytes) -> bytes: ...
 
         def _call(self, name: str, *args: Any) -> None: ...
 
