@@ -7,53 +7,60 @@
 ``PYTHONPATH=$(python -m oxmqtt.paho --path)``   carries it into subprocesses too
 ==============================================  ===============================================
 
-The modules are the same objects under both names, so ``mock.patch("paho.mqtt.client.Client")`` reaches
-everyone.  The alias wins over an installed paho-mqtt.
+Python finds the packages ``paho`` and ``paho.mqtt`` in a folder of oxmqtt, so they can be looked for, listed,
+imported again and asked for their version, like installed ones.  The modules within are the same objects
+under both names, so ``mock.patch("paho.mqtt.client.Client")`` reaches everyone.  The alias wins over an
+installed paho-mqtt.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import runpy
 import sys
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-#: The release whose interface the alias has.
-PAHO_VERSION = "2.2.0"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from importlib.machinery import ModuleSpec
+    from importlib.metadata import Distribution
+    from types import ModuleType
 
-_MODULES = (
-    "client",
-    "enums",
-    "exception",
-    "matcher",
-    "packettypes",
-    "properties",
-    "publish",
-    "reasoncodes",
-    "subscribe",
-    "subscribeoptions",
-)
+
+class _Finder:
+    """Finds the package ``paho`` in the folder of the alias; what is inside it, Python finds there."""
+
+    @staticmethod
+    def find_spec(
+        name: str, search: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "paho":
+            return None
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name, [path()])
+
+    @staticmethod
+    def find_distributions(context: Any = None) -> Iterable[Distribution]:
+        """For ``importlib.metadata.version("paho-mqtt")``."""
+        from importlib.metadata import DistributionFinder, MetadataPathFinder
+
+        here = DistributionFinder.Context(name=getattr(context, "name", None), path=[path()])
+        return MetadataPathFinder.find_distributions(here)
 
 
 def install() -> None:
     """Makes ``paho.mqtt`` and its modules mean oxmqtt in this process; harmless when repeated."""
-    client = importlib.import_module("oxmqtt.client")
-    if sys.modules.get("paho.mqtt.client") is client:
-        return
-    for name in [name for name in sys.modules if name == "paho" or name.startswith("paho.")]:
-        del sys.modules[name]
-    paho, mqtt = ModuleType("paho"), ModuleType("paho.mqtt")
-    for package in (paho, mqtt):
-        package.__path__ = []
-        sys.modules[package.__name__] = package
-    paho.mqtt = mqtt  # type: ignore[attr-defined]
-    for name in _MODULES:
-        module = importlib.import_module(f"oxmqtt.{name}")
-        sys.modules[f"paho.mqtt.{name}"] = module
-        setattr(mqtt, name, module)
-    mqtt.__version__ = PAHO_VERSION  # type: ignore[attr-defined]
-    mqtt.MQTTException = mqtt.exception.MQTTException  # type: ignore[attr-defined]
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+    for name, module in list(sys.modules.items()):
+        if (name == "paho" or name.startswith("paho.")) and not _is_alias(module):
+            del sys.modules[name]
+
+
+def _is_alias(module: ModuleType) -> bool:
+    is_oxmqtt = getattr(module, "__name__", "").startswith("oxmqtt.")
+    return is_oxmqtt or (getattr(module, "__file__", None) or "").startswith(path())
 
 
 def path() -> str:
@@ -85,4 +92,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from oxmqtt import paho  # this file is two modules now; only one may install anything
+
+    paho.main(sys.argv[1:])

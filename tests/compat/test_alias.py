@@ -73,3 +73,83 @@ def test_usage(tmp_path: Path) -> None:
         [sys.executable, "-m", "oxmqtt.paho"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1 and done.stderr.startswith("usage: ")
+
+
+# What an installed paho-mqtt answers, and so does the alias; run with the alias, and with paho as the oracle.
+QUESTIONS = """
+import importlib, importlib.metadata, importlib.util, inspect, pickle, pkgutil, sys, unittest.mock
+
+def say(*words):
+    print(*words)
+
+say("found before", *[importlib.util.find_spec(name) is not None for name in ("paho", "paho.mqtt")])
+say("found inside", importlib.util.find_spec("paho.mqtt.client") is not None)
+say("not found", importlib.util.find_spec("paho.nothing"), importlib.util.find_spec("paho.mqtt.nothing"))
+import paho.mqtt
+say("loaded with the package", hasattr(paho.mqtt, "subscribe"))
+say("version", paho.mqtt.__version__, importlib.metadata.version("paho-mqtt"))
+say("distribution", importlib.metadata.distribution("paho_mqtt").metadata["Name"])
+public = sorted(m.name for m in pkgutil.iter_modules(paho.mqtt.__path__) if not m.name.startswith("_"))
+say("listed", *public)
+walked = [m.name for m in pkgutil.walk_packages(paho.__path__, "paho.") if "._" not in m.name]
+say("walked", *sorted(walked))
+import paho.mqtt.client as mqtt
+say("spec after", paho.__spec__.name, paho.mqtt.__spec__.name, importlib.util.find_spec("paho.mqtt.client") is not None)
+say("package", paho.mqtt.__package__, paho.mqtt.__name__, inspect.ismodule(mqtt))
+say("attribute", paho.mqtt.client is mqtt, sys.modules["paho.mqtt.client"] is mqtt)
+say("source", inspect.getsource(mqtt.Client).startswith("class Client"))
+for name in ("paho", "paho.mqtt", "paho.mqtt.client"):
+    del sys.modules[name]
+    again = importlib.import_module(name)
+    say("again", name, again.__name__.rpartition(".")[2])
+import paho.mqtt, paho.mqtt.client
+mqtt = paho.mqtt.client
+say("reloaded", importlib.reload(mqtt) is mqtt, importlib.reload(paho.mqtt) is paho.mqtt, importlib.reload(paho) is paho)
+say("resolved", pkgutil.resolve_name("paho.mqtt.client:Client") is mqtt.Client)
+with unittest.mock.patch("paho.mqtt.client.Client") as patched:
+    say("patched", mqtt.Client is patched)
+from paho.mqtt import MQTTException, properties, publish, reasoncodes, subscribe, subscribeoptions
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+kept = properties.Properties(PacketTypes.PUBLISH)
+kept.ContentType, kept.UserProperty = "text", ("a", "b")
+values = [
+    kept, MQTTErrorCode.MQTT_ERR_NO_CONN, CallbackAPIVersion.VERSION2,
+    reasoncodes.ReasonCode(PacketTypes.PUBACK, identifier=0x80), subscribeoptions.SubscribeOptions(qos=1),
+    mqtt.ConnectFlags(True), mqtt.topic_matches_sub, MQTTException("x"),
+]
+for value in values:
+    read = pickle.loads(pickle.dumps(value))
+    say("pickled", type(value).__name__, str(read) == str(value), type(read) is type(value))
+say("unpickled", pickle.loads(b"cpaho.mqtt.enums\\nMQTTErrorCode\\n.").__name__)
+"""
+
+
+def test_questions_of_programs_have_the_answers_of_an_installed_paho(tmp_path: Path) -> None:
+    (tmp_path / "ask.py").write_text(QUESTIONS)
+    expected = run("ask.py", cwd=tmp_path).splitlines()
+    folder = run("-m", "oxmqtt.paho", "--path", cwd=tmp_path).strip()
+    for how in (["-m", "oxmqtt.paho", "ask.py"], ["ask.py"]):
+        path = folder if how == ["ask.py"] else ""
+        answers = run(*how, cwd=tmp_path, PYTHONPATH=path).splitlines()
+        assert answers == expected
+
+
+def test_wins_after_everything_was_forgotten(tmp_path: Path) -> None:
+    """Suites empty `sys.modules` of it to import it anew."""
+    (tmp_path / "app.py").write_text(
+        INSTALL
+        + "import sys\nimport paho.mqtt.client\n"
+        + "for name in [n for n in sys.modules if n.split('.')[0] == 'paho']: del sys.modules[name]\n"
+        + PROGRAM
+    )
+    assert run("app.py", cwd=tmp_path) == "on oxmqtt []\n"
+
+
+def test_module_mocked_before(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "import sys, unittest.mock\nsys.modules['paho'] = unittest.mock.MagicMock()\n"
+        + INSTALL
+        + PROGRAM
+    )
+    assert run("app.py", cwd=tmp_path) == "on oxmqtt []\n"

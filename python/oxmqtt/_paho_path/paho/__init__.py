@@ -1,4 +1,4 @@
-"""Stands before an installed paho-mqtt on ``PYTHONPATH`` and hands over to oxmqtt."""
+"""The package ``paho`` as oxmqtt has it: found by the finder of :mod:`oxmqtt.paho`, or on ``PYTHONPATH``."""
 
 from oxmqtt.paho import install
 

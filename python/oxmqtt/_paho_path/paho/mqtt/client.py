@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.client
+
+sys.modules[__name__] = oxmqtt.client

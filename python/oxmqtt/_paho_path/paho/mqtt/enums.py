@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.enums
+
+sys.modules[__name__] = oxmqtt.enums

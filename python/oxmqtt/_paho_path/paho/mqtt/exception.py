@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.exception
+
+sys.modules[__name__] = oxmqtt.exception

@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.matcher
+
+sys.modules[__name__] = oxmqtt.matcher

@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.packettypes
+
+sys.modules[__name__] = oxmqtt.packettypes

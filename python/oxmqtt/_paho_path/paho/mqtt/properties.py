@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.properties
+
+sys.modules[__name__] = oxmqtt.properties

@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.publish
+
+sys.modules[__name__] = oxmqtt.publish

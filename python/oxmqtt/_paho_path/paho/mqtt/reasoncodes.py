@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.reasoncodes
+
+sys.modules[__name__] = oxmqtt.reasoncodes

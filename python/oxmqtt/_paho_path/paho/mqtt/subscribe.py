@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.subscribe
+
+sys.modules[__name__] = oxmqtt.subscribe

@@ -1,0 +1,5 @@
+import sys
+
+import oxmqtt.subscribeoptions
+
+sys.modules[__name__] = oxmqtt.subscribeoptions
