@@ -33,7 +33,8 @@ from ._client.service_records import ServiceRecords as _ServiceRecords
 from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.subscriptions import Subscriptions as _Subscriptions
 from ._client.tls import Tls as _Tls
-from ._native import MQTTMessage, MQTTMessageInfo, topic_matches_sub
+from ._native import MQTTMessage, MQTTMessageInfo
+from ._native import topic_matches_sub as _topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
     ConnackCode,
@@ -90,6 +91,11 @@ __all__ = [
     "topic_matches_sub",
 ]
 __all__ += _constants.__all__
+
+
+def topic_matches_sub(sub: str, topic: str) -> bool:
+    """Whether a topic filter matches a topic name (OASIS MQTT 5.0, clause 4.7)."""
+    return _topic_matches_sub(sub, topic)
 
 
 class WebsocketConnectionError(ConnectionError):
