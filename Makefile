@@ -112,8 +112,10 @@ bounds: setup broker ## Measure the bounds of time and memory, each beside what 
 	@set -o pipefail; $(BIN)/python -m pytest -q -rP tests/lifecycle $(ARGS) | { grep -E "^bound: |passed|failed" || true; } | sort -u
 
 .PHONY: exits
-exits: setup broker ## End a thousand processes with live clients (ten minutes)
-	@EXITS=1000 $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 tests/lifecycle/test_exit.py -k many_exits $(ARGS)
+exits: setup broker ## End two thousand processes with live clients, by each CPython that is here (an hour)
+	@.ci/build-for-each-python .cache/exits
+	@EXITS=1000 EXITS_LIBRARIES=$(CURDIR)/.cache/exits $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 \
+	  tests/lifecycle/test_exit.py tests/lifecycle/test_exit_in_callbacks.py -k exits $(ARGS)
 
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's

@@ -11,6 +11,7 @@ use crate::codec::QoS;
 use crate::session::Message as Received;
 
 use super::convert::{payload_into_py, properties_into_py};
+use super::exit;
 
 /// The packet identifier, the QoS and the connection that an acknowledgement names.
 pub(super) type AckDue = (u16, QoS, u32);
@@ -79,6 +80,7 @@ impl Message {
         mid: u16,
         properties: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
+        exit::guard_thread();
         let py = topic.py();
         let class = topic_class(py)?;
         let topic =
@@ -121,6 +123,7 @@ impl Message {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        exit::guard_thread();
         let topic = self.topic.bind(py).str()?;
         let size = self.payload.bind(py).len().unwrap_or(0);
         let name = topic.repr()?;

@@ -16,6 +16,7 @@ use crate::session::{LocalError, Outgoing, Receipt};
 use super::convert::{check_topic, extract_payload, extract_publish_properties, extract_qos};
 use super::engine::Engine;
 use super::errors::{ErrorCode, out_of_memory};
+use super::exit;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
 
@@ -38,6 +39,7 @@ impl ClientBase {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        exit::guard_thread();
         let engine = Engine::new();
         let shared = Arc::clone(&engine.shared);
         Ok(Self { engine: Py::new(py, engine)?, shared })
@@ -51,6 +53,7 @@ impl ClientBase {
 
     #[setter(_userdata)]
     fn set_userdata(&self, userdata: Option<Py<PyAny>>) {
+        exit::guard_thread();
         let before = std::mem::replace(&mut self.engine.get().slots().userdata, userdata);
         drop(before);
     }
@@ -63,6 +66,7 @@ impl ClientBase {
 
     #[setter(_on_message)]
     fn set_on_message(&self, callback: Option<Py<PyAny>>) {
+        exit::guard_thread();
         let before = std::mem::replace(&mut self.engine.get().slots().on_message, callback);
         drop(before);
     }
@@ -123,6 +127,7 @@ impl ClientBase {
     /// :returns: ``MQTT_ERR_SUCCESS``, also without effect when ``manual_ack`` is off.
     #[pyo3(text_signature = "($self, mid, qos)")]
     fn ack<'py>(slf: &Bound<'py, Self>, mid: u16, qos: u8) -> PyResult<Bound<'py, PyAny>> {
+        exit::guard_thread();
         let core = &slf.get().shared.core;
         if slf.get().shared.manual_ack.load(Ordering::Relaxed)
             && let Ok(qos) = QoS::try_from(qos)
@@ -151,6 +156,7 @@ impl ClientBase {
         retain: Option<&Bound<'_, PyAny>>,
         properties: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(MQTTMessageInfo, bool)> {
+        exit::guard_thread();
         let py = slf.py();
         let shared = &slf.get().shared;
         let version = shared.version();

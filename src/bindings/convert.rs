@@ -14,6 +14,7 @@ use crate::codec::{
 };
 
 use super::errors::{encode_error, out_of_memory};
+use super::exit;
 
 /// The largest payload paho lets pass, which is the largest Remaining Length.
 const MAX_PAYLOAD: usize = 268_435_455;
@@ -113,6 +114,7 @@ pub(super) fn extract_properties(
     if properties.is_none() {
         return Ok(Properties::default());
     }
+    exit::guard_thread();
     let packed = properties.call_method0(intern!(properties.py(), "pack"))?;
     let packed: &Bound<'_, PyBytes> = packed.cast()?;
     let list = without_length(packed.as_bytes());
@@ -145,6 +147,7 @@ pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
 
 /// The properties of a received PUBLISH as a `Properties` object.
 pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    exit::guard_thread();
     let class = py.import(intern!(py, "oxmqtt.properties"))?.getattr("Properties")?;
     let properties = class.call1((PacketType::Publish as u8,))?;
     properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;

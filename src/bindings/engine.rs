@@ -22,6 +22,7 @@ use super::convert::{extract_properties, extract_qos};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::Topic;
 use super::errors::{connect_error, encode_error, request_code};
+use super::exit;
 use super::handshake::HandshakeLayers;
 use super::inspect;
 use super::mailbox::Mailbox;
@@ -66,7 +67,9 @@ impl Engine {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All that Python asks of the engine comes by here.
     fn core(&self) -> &Arc<Core> {
+        exit::guard_thread();
         &self.shared.core
     }
 }
@@ -283,6 +286,7 @@ impl Engine {
         client: &Bound<'_, PyAny>,
         mailbox: Option<&Bound<'_, Mailbox>>,
     ) -> PyResult<i32> {
+        exit::guard_thread();
         super::dispatch::drain(slf, client, mailbox)
     }
 
@@ -311,6 +315,7 @@ impl Engine {
 
     /// Calls `on_publish` for what a publish without a loop has just handed over.
     fn dispatch_sent(slf: &Bound<'_, Self>, client: &Bound<'_, PyAny>) -> PyResult<()> {
+        exit::guard_thread();
         super::dispatch::dispatch_sent(slf, client)
     }
 
@@ -321,6 +326,7 @@ impl Engine {
 
     /// Forgets which callbacks belong to which topic.
     fn forget_topics(&self) {
+        exit::guard_thread();
         self.topics.clear();
     }
 
@@ -440,6 +446,12 @@ impl Engine {
 pub(super) fn flush_all(py: Python<'_>, timeout: f64) {
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
     py.detach(|| engine::flush_all(timeout));
+}
+
+/// The interpreter is about to go: its threads end now where they stand.
+#[pyfunction]
+pub(super) fn begin_exit() {
+    exit::begin();
 }
 
 #[pyfunction]

@@ -23,6 +23,7 @@ use super::acks::Acks;
 use super::application_message::{AckDue, Message, topic_class};
 use super::client::{ClientBase, Given};
 use super::errors::{ErrorCode, publish_error};
+use super::exit;
 use super::message_info::Tracking;
 use super::pending::{Batch, PendingPublishes, Waiter, resolve};
 use super::shared::Shared;
@@ -83,6 +84,7 @@ struct State {
 
 impl Mailbox {
     fn state(&self) -> MutexGuard<'_, State> {
+        exit::guard_thread();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

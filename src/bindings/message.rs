@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use crate::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
 
 use super::convert::{copy_of, payload_into_py, properties_into_py};
+use super::exit;
 use super::message_info::MQTTMessageInfo;
 
 /// A message that arrived, or one made by hand in a test.
@@ -89,6 +90,7 @@ impl MQTTMessage {
     }
 
     fn attribute<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        exit::guard_thread();
         match self.attributes.get() {
             None => Ok(None),
             Some(attributes) => attributes.bind(name.py()).get_item(name),
@@ -96,6 +98,7 @@ impl MQTTMessage {
     }
 
     fn set_attribute(&self, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        exit::guard_thread();
         let py = name.py();
         if self.attributes.get().is_none() {
             // Made before, not inside: Python may run then, and whoever waited would stop it.

@@ -16,6 +16,7 @@ use crate::session::{Handover, LocalError, Ticket};
 
 use super::convert::extract_deadline;
 use super::errors::{ErrorCode, not_queued, publish_failed};
+use super::exit;
 use super::shared::Shared;
 
 /// How long a waiter among greenlets sleeps before it looks again.
@@ -242,6 +243,7 @@ impl MQTTMessageInfo {
     /// :raises RuntimeError: the message failed, for the reason in the text.
     #[pyo3(signature = (timeout = None))]
     fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        exit::guard_thread();
         self.check_queued(py)?;
         let deadline = extract_deadline(timeout);
         let cooperative = self.tracking.is_cooperative();
@@ -319,6 +321,7 @@ impl MQTTMessageInfo {
 
 /// A number as paho's `MQTTErrorCode`.
 pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> {
+    exit::guard_thread();
     static CODES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let codes = CODES.get_or_try_init(py, || {
         let enums = py.import(intern!(py, "oxmqtt.enums"))?;
@@ -328,6 +331,7 @@ pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> 
 }
 
 fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {
+    exit::guard_thread();
     let client = py.import(intern!(py, "oxmqtt.client"))?;
     client.call_method1(intern!(py, "error_string"), (rc,))?.extract()
 }

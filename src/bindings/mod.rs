@@ -11,6 +11,7 @@ mod descriptor;
 mod dispatch;
 mod engine;
 mod errors;
+mod exit;
 mod handshake;
 mod inspect;
 mod mailbox;
@@ -41,6 +42,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(described::described, m)?)?;
     m.add_function(wrap_pyfunction!(handshake::handshake, m)?)?;
     m.add_function(wrap_pyfunction!(engine::flush_all, m)?)?;
+    m.add_function(wrap_pyfunction!(engine::begin_exit, m)?)?;
     m.add_function(wrap_pyfunction!(engine::before_fork, m)?)?;
     m.add_function(wrap_pyfunction!(engine::after_fork_in_parent, m)?)?;
     m.add_function(wrap_pyfunction!(engine::after_fork_in_child, m)?)?;

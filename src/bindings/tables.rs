@@ -22,6 +22,8 @@ use crate::codec::{
 };
 use crate::topic;
 
+use super::exit;
+
 pyo3::import_exception!(oxmqtt.exception, MQTTException);
 pyo3::import_exception!(oxmqtt.exception, MalformedPacket);
 
@@ -62,6 +64,7 @@ fn encode_properties<'py>(
     packet_type: &Bound<'py, PyAny>,
     attributes: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    exit::guard_thread();
     // A copy of the items: another thread may set one meanwhile.
     let mut present = Vec::new();
     for item in attributes.items() {
@@ -100,6 +103,7 @@ fn decode_properties(
     buffer: &Bound<'_, PyAny>,
     attributes: &Bound<'_, PyDict>,
 ) -> PyResult<usize> {
+    exit::guard_thread();
     let py = buffer.py();
     let buffer = bytes_of(buffer)?;
     let (len, start) = parse_varint(&buffer)?;

@@ -102,7 +102,9 @@ class Process:
 
 
 class Program(Process):
-    """A Python program with `mqtt` imported, after `first`."""
+    """A Python program with `mqtt` imported, after `first`; by another interpreter than that of the tests, with the packages
+    in `library`.
+    """
 
     def __init__(
         self,
@@ -111,6 +113,8 @@ class Program(Process):
         *,
         first: str = "",
         prefix: Sequence[str] = (),
+        executable: str = sys.executable,
+        library: str = "",
         **values: Any,
     ) -> None:
         preamble = [
@@ -123,8 +127,8 @@ class Program(Process):
             "def say(*words): print(*words, flush=True)",
         ]
         code = "\n".join(preamble) + "\n" + textwrap.dedent(source)
-        path = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+        path = [library, str(TESTS), os.environ.get("PYTHONPATH", "")]
         super().__init__(
-            [*prefix, sys.executable, "-X", "faulthandler", "-c", code],
+            [*prefix, executable, "-X", "faulthandler", "-c", code],
             PYTHONPATH=os.pathsep.join(part for part in path if part),
         )

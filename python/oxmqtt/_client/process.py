@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 _clients: weakref.WeakSet[Loops] = weakref.WeakSet()
 
-#: Seconds that the exit takes at the most: running callbacks get the first part, interrupted ones
-#: the next to unwind, and unsent packets all that is left.
+#: Seconds that the exit takes at the most: running callbacks get the first part, and unsent packets all
+#: that is left.
 _EXIT_CALLBACKS = 0.4
-_EXIT_INTERRUPTED = 0.2
 _EXIT_BOUND = 0.8
 
 
@@ -36,6 +35,7 @@ def _leave() -> None:
     Nothing is disconnected: a will must fire unless the program said goodbye.
     """
     started = time.monotonic()
+    _native.begin_exit()
     threads = []
     for client in list(_clients):
         thread = client._thread
@@ -45,7 +45,6 @@ def _leave() -> None:
             threads.append(thread)
     for thread in threads:
         _join(thread, started + _EXIT_CALLBACKS)
-    _interrupt([thread for thread in threads if thread.is_alive()])
     until = started + _EXIT_BOUND
     _native.flush_all(max(0.0, until - time.monotonic()))
     tls = _tls()
@@ -68,20 +67,6 @@ def _join(thread: threading.Thread, until: float) -> None:
             if time.monotonic() > until:
                 return
             time.sleep(0.001)
-
-
-def _interrupt(threads: list[threading.Thread]) -> None:
-    """Ends callbacks that run on: a thread that Python's exit ends in native code aborts all."""
-    if not threads:
-        return
-    import ctypes
-
-    for thread in threads:
-        ident = ctypes.c_ulong(thread.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
-    until = time.monotonic() + _EXIT_INTERRUPTED
-    for thread in threads:
-        _join(thread, until)
 
 
 def _before_fork() -> None:
