@@ -11,8 +11,12 @@ import pytest
 from oxmqtt.testing import Broker
 from support.certificates import Authority
 from support.mosquitto import needed
+from support.process import Program
 
 from .conftest import MakeClient, start, subscribe
+
+#: Python 3.12 and later warn of forks beside threads.
+FORKS = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)"
 
 
 @pytest.mark.parametrize("layers", ["tls", "websocket", "secure_websocket"])
@@ -32,6 +36,26 @@ def test_a_message_through_the_layers(
         path = Path(broker.ca_file)
         assert path.read_text() == broker.ca_pem
     assert not path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() here")
+def test_the_files_stay_when_a_forked_child_ends() -> None:
+    source = """
+    from oxmqtt.testing import Broker
+    broker = Broker(tls=True)
+    path = broker.ca_file
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    say("stays", os.path.exists(path), path)
+    del broker
+    """
+    with Program(source, "oxmqtt.client", first=FORKS) as program:
+        _, stays, path = program.wait_line("stays").split()
+        assert program.exit_code() == 0
+    assert stays == "True"
+    assert not Path(path).exists()
 
 
 def test_rustls_trusts_it_too() -> None:

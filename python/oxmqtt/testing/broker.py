@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import socket
 import tempfile
 import threading
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ALWAYS = 0xFFFF_FFFF
 _NO_AUTHORITY = "the broker has no authority of its own: not with tls=True"
+
+
+class _Folder:
+    """A temporary folder, removed by the process that made it: its forked children have the object too."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="oxmqtt-broker-")
+        self.remove = weakref.finalize(self, _remove, self.name, os.getpid())
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Broker:
@@ -91,7 +106,7 @@ class Broker:
             raise ValueError("client_certificates needs the path of an authority, or tls=True")
         names = list(dict.fromkeys(["localhost", "127.0.0.1", "::1", host, address]))
         self._host = host
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._files: _Folder | None = None
         self._issued = itertools.count(1)
         self._server = _native.BrokerServer(
             address=address,
@@ -178,7 +193,7 @@ class Broker:
 
     def _file(self, name: str, text: str) -> str:
         if self._files is None:
-            self._files = tempfile.TemporaryDirectory(prefix="oxmqtt-broker-")
+            self._files = _Folder()
         path = os.path.join(self._files.name, name)
         if not os.path.exists(path):
             with open(path, "w") as file:
@@ -354,7 +369,7 @@ class Broker:
         self._server.close()
         files, self._files = self._files, None
         if files is not None:
-            files.cleanup()
+            files.remove()
 
     def __enter__(self) -> Broker:
         return self
