@@ -39,6 +39,8 @@ pub struct Core {
     reported: AtomicU64,
     /// An event loop is to be woken when the connection has room again.
     room_wanted: AtomicBool,
+    /// The process knows of it.
+    is_registered: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -115,7 +117,13 @@ impl Core {
             waiting: AtomicUsize::new(0),
             reported: AtomicU64::new(0),
             room_wanted: AtomicBool::new(false),
+            is_registered: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the process is to be told of it now.
+    pub(super) fn begin_registration(&self) -> bool {
+        !self.is_registered.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

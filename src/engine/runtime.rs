@@ -44,7 +44,11 @@ impl Process {
         Ok(handle)
     }
 
+    /// Notes a core, once.
     pub(super) fn register(&mut self, core: &Arc<Core>) {
+        if !core.begin_registration() {
+            return;
+        }
         if self.cores.len() == self.cores.capacity() {
             self.cores.retain(|core| core.strong_count() > 0);
         }
