@@ -4,9 +4,9 @@
 //! moment, and nothing of its runtime may be touched or dropped in the child: the descriptors it
 //! registered are the parent's.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::core::Link;
@@ -44,15 +44,43 @@ pub(super) fn is_forking() -> bool {
     FORKING.load(Ordering::SeqCst)
 }
 
-/// Dropping the sender lets the I/O thread go on.
-static PAUSED: Mutex<Option<Sender<()>>> = Mutex::new(None);
+/// Forks that are under way, and what lets the I/O thread go on.
+///
+/// The interpreter lets a second thread fork between the first one's hooks and its fork. The I/O thread
+/// stands still until the last of them is through.
+#[derive(Default)]
+struct Pause {
+    forks: usize,
+    /// Dropping the sender lets the I/O thread go on.
+    resume: Option<Sender<()>>,
+}
+
+static PAUSE: Mutex<Pause> = Mutex::new(Pause { forks: 0, resume: None });
 
 /// The I/O thread answers at once unless it is gone with an earlier fork.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// None when it cannot be had in time: a fork in another thread's hook has copied it as it was.
+fn pause() -> Option<MutexGuard<'static, Pause>> {
+    let deadline = Instant::now() + PAUSE_TIMEOUT;
+    loop {
+        match PAUSE.try_lock() {
+            Ok(pause) => return Some(pause),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
+
 /// Before the fork: makes waiting threads let go and brings the I/O thread to a stop between two
 /// tasks.
 pub fn before() {
+    let Some(mut pause) = pause() else { return };
+    pause.forks += 1;
+    if pause.resume.is_some() {
+        return;
+    }
     let (runtime, cores) = {
         let process = process();
         let Some(runtime) = process.runtime.clone() else {
@@ -74,18 +102,18 @@ pub fn before() {
         let _ = paused.send(());
         let _ = resumed.recv();
     });
-    if is_paused.recv_timeout(PAUSE_TIMEOUT).is_ok()
-        && let Ok(mut slot) = PAUSED.lock()
-    {
-        *slot = Some(resume);
+    if is_paused.recv_timeout(PAUSE_TIMEOUT).is_ok() {
+        pause.resume = Some(resume);
     }
 }
 
-/// After the fork, in the parent: the I/O thread goes on.
+/// After the fork, in the parent: the I/O thread goes on, unless another fork is under way.
 pub fn after_in_parent() {
-    FORKING.store(false, Ordering::SeqCst);
-    if let Ok(mut slot) = PAUSED.lock() {
-        slot.take();
+    let Some(mut pause) = pause() else { return };
+    pause.forks = pause.forks.saturating_sub(1);
+    if pause.forks == 0 {
+        FORKING.store(false, Ordering::SeqCst);
+        pause.resume = None;
     }
 }
 
@@ -93,8 +121,9 @@ pub fn after_in_parent() {
 pub fn after_in_child() {
     FORKING.store(false, Ordering::SeqCst);
     WAITING.store(0, Ordering::SeqCst);
-    if let Ok(mut slot) = PAUSED.lock() {
-        std::mem::forget(slot.take());
+    if let Some(mut pause) = pause() {
+        pause.forks = 0;
+        std::mem::forget(pause.resume.take());
     }
     let mut process = process();
     std::mem::forget(process.runtime.take());

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from types import ModuleType
 
 import pytest
 from support.mosquitto import Mosquitto
 from support.packets import PUBLISH
 from support.peer import ScriptedPeer
 from support.process import Program
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() here")
 
@@ -161,3 +164,65 @@ def test_child_does_not_keep_the_connection_alive(client_name: str, peer: Script
         program.wait_line("left")
         connection.read_to_end(2)
         assert program.exit_code(8) == 0
+
+
+def test_two_threads_fork_at_once(client_name: str, broker: Mosquitto) -> None:
+    """Both are through with our part before either forks; each child, and the parent, go on."""
+    first = """
+import concurrent.futures.thread, logging  # their hooks take locks
+import os, threading
+barrier = None
+def meet():
+    if barrier is not None and threading.current_thread().name.startswith("fork"):
+        barrier.wait(30)
+os.register_at_fork(before=meet)
+"""
+    source = (
+        PARENT
+        + """
+    client = connected(make("parent"))
+    codes = []
+    def fork(number):
+        child = os.fork()
+        if child == 0:
+            barrier = None
+            own = connected(make(f"child{number}"))
+            info = own.publish("fork/child", str(number), 1)
+            info.wait_for_publish(10)
+            os._exit(0 if info.is_published() else 9)
+        codes.append(end_of(child))
+    for round in range(3):
+        barrier = threading.Barrier(2)
+        threads = [threading.Thread(target=fork, args=(n,), name=f"fork{n}") for n in range(2)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    info = client.publish("fork/parent", "x", 1)
+    info.wait_for_publish(10)
+    say("codes", codes, info.is_published())
+    client.disconnect()
+    """
+    )
+    values = {"HOST": broker.host, "PORT": broker.port}
+    with Program(source, client_name, first=first, **values) as program:
+        assert program.wait_line("codes", 60) == "codes [0, 0, 0, 0, 0, 0] True"
+        assert program.exit_code() == 0
+
+
+@pytest.mark.better_than_paho("it has no thread that must stand still")
+def test_nothing_moves_until_the_last_fork_is_through(mqtt: ModuleType, broker: Mosquitto) -> None:
+    from oxmqtt import _native
+
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    with client:
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        client.publish("fork/before", "x", 1).wait_for_publish(PATIENCE)
+        _native.before_fork()
+        _native.before_fork()
+        info = client.publish("fork/paused", "x", 1)
+        _native.after_fork_in_parent()
+        time.sleep(0.1)
+        assert not info.is_published()
+        _native.after_fork_in_parent()
+        info.wait_for_publish(PATIENCE)
+        assert info.is_published()
