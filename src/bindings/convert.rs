@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 
 use crate::codec::{
@@ -148,7 +149,8 @@ pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
 /// The properties of a received PUBLISH as a `Properties` object.
 pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     exit::guard_thread();
-    let class = py.import(intern!(py, "oxmqtt.properties"))?.getattr("Properties")?;
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(py, "oxmqtt.properties", "Properties")?;
     let properties = class.call1((PacketType::Publish as u8,))?;
     properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;
     Ok(properties)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::codec::{AckKind, Properties, QoS, Version};
@@ -70,6 +71,13 @@ pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny
     Ok(())
 }
 
+/// `time.monotonic`. The module asks for it when it is imported: at the end of the interpreter nothing can
+/// be imported any more, and a finaliser may still disconnect.
+pub(super) fn monotonic(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static MONOTONIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    MONOTONIC.import(py, "time", "monotonic")
+}
+
 struct Dispatcher<'a, 'py> {
     engine: &'a Engine,
     client: &'a Bound<'py, PyAny>,
@@ -97,7 +105,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         mailbox: Option<&'a Mailbox>,
     ) -> PyResult<Self> {
         let py = client.py();
-        let monotonic = py.import(intern!(py, "time"))?.call_method0(intern!(py, "monotonic"))?;
+        let monotonic = monotonic(py)?.call0()?;
         let start = Instant::now();
         Ok(Self {
             engine,

@@ -27,6 +27,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    dispatch::monotonic(m.py())?;
     m.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     m.add_class::<broker::BrokerServer>()?;
     m.add_class::<broker::Cancellation>()?;

@@ -434,3 +434,26 @@ def test_import_starts_nothing(client_name: str) -> None:
     with Program(source, client_name) as program:
         assert program.wait_line("threads") == "threads 1"
         assert program.exit_code() == 0
+
+
+@pytest.mark.parametrize("loop", ["client.loop_start()", "client.loop(0.01)", ""])
+def test_a_finaliser_says_goodbye_at_exit(client_name: str, peer: ScriptedPeer, loop: str) -> None:
+    """The last reference goes with the interpreter, when nothing can be imported any more: DISCONNECT is sent, in silence."""
+    source = (
+        CONNECT
+        + f"""
+    class Device:
+        def __init__(self):
+            self.client = client = make("device", protocol=mqtt.MQTTv5)
+            client.connect(HOST, PORT)
+            {loop}
+        def __del__(self):
+            self.client.disconnect()
+    device = Device()
+    """
+    )
+    with Program(source, client_name, HOST=peer.host, PORT=peer.port) as program:
+        connection = peer.accept()
+        connection.accept_client()
+        assert connection.read_to_end()[-1].kind == packets.DISCONNECT
+        assert (program.exit_code(), program.error_text()) == (0, "")
