@@ -9,6 +9,7 @@ import socket as _socket
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._client import closing as _closing
 from ._client import constants as _constants
 from ._client import process as _process
 from ._client.callbacks import Callbacks as _Callbacks
@@ -126,7 +127,8 @@ class Client(
     :param manual_ack: leave acknowledgements to :meth:`ack`.
     :raises ValueError: an argument is not valid, or a persistent session has no client identifier.
 
-    As a context manager, and by :meth:`close`, it disconnects and stops its loop thread.
+    As a context manager, and by :meth:`close`, it hands over what was published, disconnects and stops its
+    loop thread.
     """
 
     @_without_api_version
@@ -230,25 +232,34 @@ class Client(
         """Takes all QoS 1 and 2 messages back that are not finished, oldest first."""
         return self._engine.drop_unfinished()
 
-    def close(self) -> None:
-        """Disconnects, stops the loop thread and gives all descriptors back."""
-        self.disconnect()
-        self.loop_stop()
-        self._reset_sockets()
+    def close(self, timeout: float = _closing.LATEST) -> bool:
+        """Hands over what was published, disconnects, stops the loop thread and gives all descriptors back.
+
+        It waits until the broker has what was accepted, as long as that makes progress: five seconds
+        without any are too many.
+
+        :param timeout: seconds that it waits at the most.
+        :returns: whether the broker has everything. If not, the log says how much it has not.
+        """
+        return _closing.close(self, timeout) == 0
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        left = _closing.close(self, _closing.LATEST)
+        if left:
+            line = f"{self!r}: {left} messages were not handed over to the broker"
+            warnings.warn(line, ResourceWarning, stacklevel=2)
 
     def __del__(self) -> None:
-        try:
-            sock = self._sock
-        except AttributeError:
-            return  # the constructor failed
+        # The native base looks after the connection: a subclass may have a __del__ of its own.
+        sock, self._sock = self._sock, None
         if sock is not None:
-            self._sock_close()
+            try:
+                self._call("on_socket_close", sock)
+            finally:
+                sock._forget()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._client_id.decode('utf-8', 'replace')!r} {self._state.name}>"

@@ -146,6 +146,13 @@ impl ClientBase {
     }
 }
 
+impl Drop for ClientBase {
+    /// However a client goes away, it ends here.
+    fn drop(&mut self) {
+        self.shared.core.leave();
+    }
+}
+
 impl ClientBase {
     /// Hands a message to the session: its info, and whether too much is unsent.
     pub(super) fn send(

@@ -221,6 +221,11 @@ impl Engine {
         self.core().abandon();
     }
 
+    /// The client has gone: what it accepted is handed over, then the connection ends.
+    fn leave(&self) {
+        self.core().leave();
+    }
+
     /// Cuts the connection, as if the network had.
     fn abort(&self) {
         self.core().abort();
@@ -330,10 +335,25 @@ impl Engine {
         self.topics.clear();
     }
 
-    /// Waits until everything is written and a disconnect carried out, at most `timeout` seconds.
+    /// Waits a moment, at most `timeout` seconds, until everything that was accepted is handed over to
+    /// the broker and a disconnect carried out; whether that is so. Without a connection it is so at once.
     fn flush(&self, py: Python<'_>, timeout: f64) -> bool {
         let wait = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-        py.detach(|| self.core().wait_until_flushed(Instant::now() + wait))
+        let core = self.core();
+        let now = Instant::now();
+        py.detach(|| core.wait_for_handing_over(now.checked_add(wait).unwrap_or(now)))
+    }
+
+    /// Messages that were accepted and are not handed over.
+    #[getter]
+    fn not_handed_over(&self) -> usize {
+        self.core().with_session(|session| session.not_handed_over())
+    }
+
+    /// Changes when the connection makes progress.
+    #[getter]
+    fn progress(&self) -> (u64, usize, bool) {
+        self.core().with_session(|session| session.progress())
     }
 
     /// Takes all QoS > 0 messages out that are not finished.
@@ -441,11 +461,12 @@ impl Engine {
     }
 }
 
-/// Waits until all clients have written what they have, at most `timeout` seconds.
+/// Waits until all clients have handed over what they accepted, at most `timeout` seconds; how many
+/// messages are lost.
 #[pyfunction]
-pub(super) fn flush_all(py: Python<'_>, timeout: f64) {
+pub(super) fn flush_all(py: Python<'_>, timeout: f64) -> usize {
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    py.detach(|| engine::flush_all(timeout));
+    py.detach(|| engine::flush_all(timeout))
 }
 
 /// The interpreter is about to go: its threads end now where they stand.

@@ -190,6 +190,15 @@ impl Core {
         self.notify_progress();
     }
 
+    /// The client has gone: the I/O task hands over what it accepted, and ends the connection then.
+    pub fn leave(&self) {
+        let mut state = self.lock();
+        state.session.leave(Instant::now());
+        self.inbox.discard();
+        drop(state);
+        self.io_waker.wake();
+    }
+
     /// Cuts the connection, as if the transport had failed.
     pub fn abort(&self) {
         let mut state = self.lock();
@@ -376,18 +385,23 @@ impl Core {
         }
     }
 
-    /// Waits until everything is written, and a requested disconnect carried out.
-    pub fn wait_until_flushed(&self, deadline: Instant) -> bool {
-        loop {
-            let flushed = self.wait_a_while(Some(deadline), |state| {
-                state.lingering == 0
-                    && (state.link.is_none()
-                        || (state.session.unsent() == 0 && !state.session.is_disconnecting()))
-            });
-            if flushed || Instant::now() >= deadline {
-                return flushed;
+    /// Waits a moment until everything that was accepted is handed over to the server, and a requested
+    /// disconnect carried out; whether that is so.
+    pub fn wait_for_handing_over(&self, deadline: Instant) -> bool {
+        self.wait_a_while(Some(deadline), |state| {
+            state.lingering == 0 && (state.link.is_none() || state.session.is_handed_over())
+        })
+    }
+
+    /// The same to the end; how many messages are left.
+    pub fn wait_until_handed_over(&self, deadline: Instant) -> usize {
+        while !self.wait_for_handing_over(deadline) {
+            if Instant::now() >= deadline {
+                let state = self.lock();
+                return state.link.as_ref().map_or(0, |_| state.session.not_handed_over());
             }
         }
+        0
     }
 
     /// Says that the callback for a finished message has returned.

@@ -281,6 +281,17 @@ impl Inbox {
         wake(waker);
     }
 
+    /// Drops the events: nobody takes them any more.
+    pub(super) fn discard(&self) {
+        let front = std::mem::take(&mut *lock(&self.front));
+        let mut back = lock(&self.back);
+        let events = std::mem::take(&mut back.events);
+        self.weight.store(0, Ordering::Relaxed);
+        self.full.store(false, Ordering::Release);
+        drop(back);
+        drop((front, events));
+    }
+
     /// Forgets the events and the descriptor, which a forked child shares with its parent.
     pub(super) fn reset(&self) {
         *lock(&self.front) = Front::default();

@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::coalesce::{self, Pace};
 use super::core::{Core, Link, State};
+use super::runtime;
 use super::stream::{Reader, Writer};
 
 /// Bytes taken from the socket at once.
@@ -300,6 +301,9 @@ impl IoTask {
             return false;
         }
         state.lingering += 1;
+        if state.session.is_leaving() {
+            runtime::count_lost(state.session.not_handed_over());
+        }
         state.session.handle_closed(error);
         self.core.inbox.push_all(state.session.drain_events());
         drop(state);

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -65,11 +66,36 @@ pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Resu
     Ok(())
 }
 
-/// Waits until every connection has written what it has, at most for `timeout`. For process exit:
-/// nothing is disconnected, so wills fire.
-pub fn flush_all(timeout: Duration) {
+/// Messages that clients had accepted which are gone, and that were not handed over in time.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn count_lost(messages: usize) {
+    LOST.fetch_add(messages, Ordering::Relaxed);
+}
+
+/// Waits until every connection has handed over what it accepted, at most for `timeout`; how many
+/// messages were lost, also before. For process exit: nothing is disconnected, so wills fire.
+pub fn flush_all(timeout: Duration) -> usize {
     let deadline = Instant::now() + timeout;
-    for core in process().live_cores() {
-        core.wait_until_flushed(deadline);
+    let cores = process().live_cores();
+    let left: usize = cores.iter().map(|core| core.wait_until_handed_over(deadline)).sum();
+    left + LOST.swap(0, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionConfig;
+
+    #[test]
+    fn a_core_is_registered_once_and_forgotten_when_it_is_gone() {
+        let mut process = Process::default();
+        let core = Core::new(SessionConfig::default());
+        for _ in 0..1000 {
+            process.register(&core);
+            process.register(&Core::new(SessionConfig::default()));
+        }
+        assert_eq!(process.live_cores().len(), 1);
+        assert!(process.cores.len() < 10, "{} entries", process.cores.len());
     }
 }

@@ -21,6 +21,7 @@ impl Session {
     /// Starts a connection: the transport stands, CONNECT goes out first [MQTT-3.1.0-1].
     pub fn connect(&mut self, options: &ConnectOptions, now: Instant) -> Result<u32, EncodeError> {
         self.reset_connection();
+        self.leaving = None;
         let client_id = match &self.assigned_client_id {
             Some(assigned) if options.client_id.is_empty() => assigned.clone(),
             _ => options.client_id.clone(),
@@ -35,6 +36,7 @@ impl Session {
             properties: options.properties.clone(),
             bridge: options.bridge,
         })))?;
+        self.connect_size = self.out.queued();
         self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
         self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
@@ -111,7 +113,7 @@ impl Session {
         match self.phase {
             Phase::Draining { .. } => self.out.unsent() == 0,
             Phase::Ended { .. } => true,
-            _ => false,
+            _ => self.is_leaving() && self.is_handed_over(),
         }
     }
 
@@ -133,13 +135,14 @@ impl Session {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.phase {
+        let of_phase = match &self.phase {
             Phase::AwaitConnAck { deadline, .. } | Phase::Draining { deadline, .. } => {
                 Some(*deadline)
             }
             Phase::Online => self.keep_alive.as_ref().and_then(KeepAlive::deadline),
-            Phase::Idle | Phase::Ended { .. } => None,
-        }
+            Phase::Idle | Phase::Ended { .. } => return None,
+        };
+        of_phase.into_iter().chain(self.leaving_deadline()).min()
     }
 
     /// Time has passed. `reading` is false while the driver leaves received bytes alone because
@@ -173,5 +176,6 @@ impl Session {
             }
             _ => {}
         }
+        self.leave_in_time(now);
     }
 }

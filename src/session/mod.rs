@@ -16,6 +16,7 @@ mod event;
 mod ids;
 mod inbound;
 mod keep_alive;
+mod leaving;
 mod ledger;
 mod limits;
 mod outbound;
@@ -45,6 +46,7 @@ use authentication::Exchange;
 use connection::DRAIN_TIMEOUT;
 use ids::PacketIds;
 use keep_alive::KeepAlive;
+use leaving::Leaving;
 use ledger::Ledger;
 use limits::ClientLimits;
 use outbound::reencode;
@@ -96,6 +98,10 @@ pub struct Session {
     assigned_client_id: Option<ByteString>,
     /// DISCONNECT that waits for CONNACK, so that the messages accepted before it go first.
     deferred_disconnect: Option<(ReasonCode, Properties)>,
+    /// Bytes of CONNECT.
+    connect_size: u64,
+    /// The application has gone.
+    leaving: Option<Leaving>,
 }
 
 impl Session {
@@ -120,6 +126,8 @@ impl Session {
             client_id: ByteString::new(),
             assigned_client_id: None,
             deferred_disconnect: None,
+            connect_size: 0,
+            leaving: None,
         }
     }
 
@@ -295,6 +303,9 @@ impl Session {
 
     /// Moves out what happened since the last call.
     pub fn drain_events(&mut self) -> std::vec::Drain<'_, Event> {
+        if self.is_leaving() {
+            self.events.clear();
+        }
         self.events.drain(..)
     }
 

@@ -70,6 +70,16 @@ impl Outbox {
         self.first_mark + self.marks.len() as u64 - 1
     }
 
+    /// Stream offset behind all that was encoded.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Stream offset up to which the transport took everything.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Bytes that the transport has not taken yet, wherever they are.
     pub(super) fn unsent(&self) -> usize {
         (self.queued - self.written) as usize

@@ -163,6 +163,9 @@ impl Inbound {
 impl Session {
     pub(super) fn handle_publish(&mut self, publish: Publish) -> Result<(), PeerError> {
         let aliased_topic = self.inbound.resolve_alias(&publish, &self.own)?.map(|t| t[..].into());
+        if self.is_leaving() {
+            return Ok(());
+        }
         let (qos, packet_id) = (publish.qos(), publish.packet_id());
         let message = Message { publish, aliased_topic, epoch: self.epoch };
         match qos {

@@ -9,6 +9,7 @@ mod session_connect;
 mod session_frames;
 mod session_handover;
 mod session_identifiers;
+mod session_leaving;
 mod session_limits;
 mod session_manual_ack;
 mod session_memory;

@@ -76,7 +76,7 @@ def _slot(name: str, doc: str) -> Any:
     return property(attrgetter(attribute), assign, doc=doc)
 
 
-def _under_gevent() -> bool:
+def under_gevent() -> bool:
     """Whether gevent has turned the threads of this process into greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
@@ -134,7 +134,7 @@ class Callbacks(ClientState):
             event_driven=self.on_socket_register_write is not None or self._on_event_loop,
             on_message_is_method=type(self).on_message is not Callbacks.on_message,
             own_mids=self._is_own("_mid_generate"),
-            cooperative=_under_gevent(),
+            cooperative=under_gevent(),
             awaits_callbacks=self._on_event_loop,
         )
 

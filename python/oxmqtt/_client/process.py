@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,13 @@ def _leave() -> None:
     for thread in threads:
         _join(thread, started + _EXIT_CALLBACKS)
     until = started + _EXIT_BOUND
-    _native.flush_all(max(0.0, until - time.monotonic()))
+    lost = _native.flush_all(max(0.0, until - time.monotonic()))
     tls = _tls()
     if tls is not None:
         tls.pump.flush(until)
         tls.pump.stop()
+    if lost:
+        warnings.warn(f"{lost} MQTT messages were not handed over", ResourceWarning, stacklevel=1)
 
 
 def _tls() -> Any:

@@ -52,7 +52,9 @@ class Stream:
         self.closed = False
         #: Decrypted, and not yet taken by the engine; from the engine, and not yet taken by TLS.
         self._inward = self._outward = _NOTHING
-        self._server_done = self._engine_done = self._lingering = False
+        self._server_done = self._engine_done = self.lingering = False
+        #: It is closed a moment later.
+        self.let_go = False
         #: TLS may hold input that the socket below no longer shows.
         self._has_more = True
         self._unsendable: OSError | None = None
@@ -68,7 +70,7 @@ class Stream:
         """Moves what can be moved now that something can be done with one of the two sockets."""
         if self.closed:
             return
-        if self._lingering:
+        if self.lingering:
             self._drop_input(buffer)
         elif sock is self.tls:
             self._send()
@@ -83,7 +85,7 @@ class Stream:
             self._broke(self._unsendable)
             self._give()
         if self._engine_done and not self._outward:
-            if not self._lingering:
+            if not self.lingering:
                 self._say_goodbye()
             if self._server_done:
                 self.close(selector)
@@ -190,7 +192,7 @@ class Stream:
 
         Closing with unread bytes would make the kernel take back what was not delivered yet.
         """
-        self._lingering = True
+        self.lingering = True
         for close in (self.tls.unwrap, lambda: self.tls.shutdown(socket.SHUT_WR)):
             try:
                 close()
@@ -230,11 +232,11 @@ class Stream:
     @property
     def is_due(self) -> bool:
         """There is more to move, although no socket will say so."""
-        return self._has_more and not (self._inward or self._server_done or self._lingering)
+        return self._has_more and not (self._inward or self._server_done or self.lingering)
 
     def is_flushed(self) -> bool:
         """All that the engine has written is with the kernel."""
-        if self.closed or self._lingering:
+        if self.closed or self.lingering:
             return True
         if self._outward:
             return False
@@ -287,9 +289,13 @@ class Pump:
         if stream.closed:  # in a forked child nobody gives the lock back
             return
         with self.lock:
-            if not stream.closed:
-                self._released.append((time.monotonic() + _LINGER, stream))
+            if not (stream.closed or stream.let_go):
+                self._let_go(stream)
                 self._wake()
+
+    def _let_go(self, stream: Stream) -> None:
+        stream.let_go = True
+        self._released.append((time.monotonic() + _LINGER, stream))
 
     def _start(self) -> None:
         self.buffer = bytearray(_CHUNK)
@@ -332,6 +338,8 @@ class Pump:
                     except Exception as error:  # one connection must not end the others'
                         stream.fail(error, selector)
                     nap |= stream.wants_nap
+                    if stream.lingering and not stream.let_go:  # its client may be gone
+                        self._let_go(stream)
                     if stream.closed:
                         self._streams.discard(stream)
                     elif stream.is_due:

@@ -77,6 +77,10 @@ class ConnectionSocket(socket.socket):
 
     def _release(self) -> None:
         """The connection is over, or never came to be."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """The client has gone: the engine goes on with the connection by itself."""
         self._descriptor = -1
         connected, self._connected = self._connected, None
         if connected is not None:

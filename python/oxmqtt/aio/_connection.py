@@ -346,7 +346,7 @@ class Connection:
             return
         warnings.warn(f"unclosed client {self!r}", ResourceWarning, source=self, stacklevel=2)
         loop, task = self._loop, self._task
-        self._client._engine.abandon()
+        self._client._engine.leave()
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(runner.stop)
             if task is not None:
