@@ -6,6 +6,7 @@ Python dials, so each exception is exactly Python's; the connected socket then g
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -141,6 +142,8 @@ class Dialling(Proxies, WebSockets):
             came between.
         :raises ValueError: there was no :meth:`connect` or :meth:`connect_async`.
         """
+        if sys.is_finalizing():  # a finaliser's call: no thread starts any more
+            raise ConnectionAbortedError("the interpreter is shutting down")
         return drive(self._reconnecting(), abandonable.run)
 
     def _reconnecting(self) -> Generator[Step[Any], Any, MQTTErrorCode]:

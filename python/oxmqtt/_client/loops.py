@@ -276,6 +276,8 @@ class Loops(Events):
 
         :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if the thread runs already.
         """
+        if sys.is_finalizing():  # before Python 3.12 it would wait for ever for the thread to start
+            raise RuntimeError("can't create new thread at interpreter shutdown")
         if self._thread is not None:
             return MQTTErrorCode.MQTT_ERR_INVAL
         self._thread_terminate = False
