@@ -112,10 +112,11 @@ bounds: setup broker ## Measure the bounds of time and memory, each beside what 
 	@set -o pipefail; $(BIN)/python -m pytest -q -rP tests/lifecycle $(ARGS) | { grep -E "^bound: |passed|failed" || true; } | sort -u
 
 .PHONY: exits
-exits: setup broker ## End two thousand processes with live clients, by each CPython that is here (an hour)
+exits: setup broker ## End two thousand processes with live clients, by each CPython that is here; interrupt calls at every bytecode (an hour)
 	@.ci/build-for-each-python .cache/exits
 	@EXITS=1000 EXITS_LIBRARIES=$(CURDIR)/.cache/exits $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 \
 	  tests/lifecycle/test_exit.py tests/lifecycle/test_exit_in_callbacks.py -k exits $(ARGS)
+	@STEPS=0 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/lifecycle/test_finalisers.py $(ARGS)
 
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's

@@ -30,6 +30,7 @@ __all__ = [
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_fork",
+    "begin_exit",
     "decode_properties",
     "decode_subscribe_options",
     "decode_value",
