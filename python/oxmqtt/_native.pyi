@@ -25,6 +25,7 @@ __all__ = [
     "MQTTMessageInfo",
     "Mailbox",
     "Message",
+    "Relay",
     "RustlsConfig",
     "__version__",
     "after_fork_in_child",
@@ -161,6 +162,7 @@ class Engine:
         descriptor: int,
         *,
         unix: bool,
+        relay: Relay | None,
         layers: HandshakeLayers | None,
         client_id: bytes,
         clean_start: bool,
@@ -318,6 +320,11 @@ def after_fork_in_child() -> None: ...
 
 @final
 class HandshakeLayers: ...
+
+@final
+class Relay:
+    def __new__(cls) -> Self: ...
+    def passed_on(self, count: int) -> None: ...
 
 @final
 class RustlsConfig:

@@ -23,7 +23,7 @@ use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::Topic;
 use super::errors::{connect_error, encode_error, request_code};
 use super::exit;
-use super::handshake::HandshakeLayers;
+use super::handshake::{HandshakeLayers, Relay};
 use super::inspect;
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
@@ -150,14 +150,16 @@ impl Engine {
     }
 
     /// Takes a connected socket over, by its descriptor, with the layers whose handshakes are done on
-    /// it, and sends CONNECT; `rewrite` gets the packet and returns what goes out in its place.
-    #[pyo3(signature = (descriptor, *, unix, layers, client_id, clean_start, keep_alive, username,
+    /// it, and sends CONNECT; `rewrite` gets the packet and returns what goes out in its place. With a
+    /// `relay`, bytes are sent when that has passed them on.
+    #[pyo3(signature = (descriptor, *, unix, relay, layers, client_id, clean_start, keep_alive, username,
                         password, will, properties, bridge, connack_timeout, rewrite=None))]
     #[allow(clippy::too_many_arguments)]
     fn connect(
         &self,
         descriptor: u64,
         unix: bool,
+        relay: Option<&Relay>,
         layers: Option<&HandshakeLayers>,
         client_id: Vec<u8>,
         clean_start: bool,
@@ -207,7 +209,8 @@ impl Engine {
         };
         let layers = layers.and_then(HandshakeLayers::take);
         let packet = packet.as_deref();
-        self.core().connect(socket, layers, &options, packet).map_err(connect_error)?;
+        let relay = relay.map(Relay::inner);
+        self.core().connect(socket, layers, relay, &options, packet).map_err(connect_error)?;
         Ok(())
     }
 

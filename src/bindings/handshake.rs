@@ -20,6 +20,30 @@ impl HandshakeLayers {
     }
 }
 
+/// How the thread that does TLS in Python tells the engine what it has passed on.
+#[pyclass(frozen, module = "oxmqtt._native")]
+#[derive(Default)]
+pub(super) struct Relay(engine::Relay);
+
+impl Relay {
+    pub(super) fn inner(&self) -> &engine::Relay {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl Relay {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// So many bytes more are with the kernel.
+    fn passed_on(&self, count: usize) {
+        self.0.passed_on(count);
+    }
+}
+
 /// What a client with `backend="rustls"` trusts and shows.
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct RustlsConfig(TlsConfig);

@@ -39,6 +39,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<consumer::Consumer>()?;
     m.add_class::<application_message::Message>()?;
     m.add_class::<handshake::HandshakeLayers>()?;
+    m.add_class::<handshake::Relay>()?;
     m.add_class::<handshake::RustlsConfig>()?;
     m.add_function(wrap_pyfunction!(described::described, m)?)?;
     m.add_function(wrap_pyfunction!(handshake::handshake, m)?)?;

@@ -16,6 +16,7 @@ use super::fork;
 use super::inbox::{Inbox, Patience};
 use super::io_task::IoTask;
 use super::layers::Layers;
+use super::relay::{Carried, Relay};
 use super::runtime::{process, spawn};
 use super::stream::{Socket, Writer};
 
@@ -61,8 +62,20 @@ pub(super) struct Link {
     pub(super) task_writes: bool,
     /// By then the I/O task looks for output unasked.
     pub(super) looks_again: Option<Instant>,
+    /// What is on its way through a relay, if there is one.
+    carried: Option<Carried>,
     #[cfg(unix)]
     pub(super) descriptor: std::os::fd::RawFd,
+}
+
+impl Link {
+    /// The socket took `count` bytes of the session; how many have left the process by now.
+    pub(super) fn written(&mut self, count: usize) -> usize {
+        match &mut self.carried {
+            None => count,
+            Some(carried) => carried.written(self.writer.take_raw_count(count), count),
+        }
+    }
 }
 
 impl State {
@@ -139,11 +152,12 @@ impl Core {
     }
 
     /// Starts the session's next connection on a connected socket and its layers; `packet` goes out in
-    /// the place of CONNECT.
+    /// the place of CONNECT. With a relay, bytes count as written when that has passed them on.
     pub fn connect(
         self: &Arc<Self>,
         socket: Socket,
         layers: Option<Layers>,
+        relay: Option<&Relay>,
         options: &ConnectOptions,
         packet: Option<&[u8]>,
     ) -> Result<u32, ConnectError> {
@@ -164,11 +178,16 @@ impl Core {
         if let Some(packet) = packet {
             state.session.replace_connect(packet);
         }
+        let carried = relay.map(|relay| {
+            relay.attach(self, epoch);
+            Carried::default()
+        });
         state.link = Some(Link {
             epoch,
             writer: Arc::clone(&writer),
             task_writes: true,
             looks_again: None,
+            carried,
             #[cfg(unix)]
             descriptor,
         });
@@ -271,7 +290,11 @@ impl Core {
             && credits.take(now)
             && let Ok(count) = link.writer.try_write(session.output())
         {
-            session.handle_sent_directly(count, now);
+            session.remove_output(count);
+            let left = link.written(count);
+            if left > 0 {
+                session.handle_written(left, now);
+            }
             if session.has_events() {
                 self.inbox.push_all(session.drain_events());
             }
@@ -284,6 +307,28 @@ impl Core {
         link.task_writes = true;
         drop(state);
         self.io_waker.wake();
+    }
+
+    /// A relay has passed on so many bytes more of a connection.
+    pub(super) fn handle_passed_on(&self, epoch: u32, count: usize) {
+        let mut state = self.lock();
+        let State { session, link, .. } = &mut *state;
+        let Some(link) = link.as_mut().filter(|link| link.epoch == epoch) else { return };
+        let left = link.carried.as_mut().map_or(0, |carried| carried.passed_on(count));
+        if left == 0 {
+            return;
+        }
+        session.handle_written(left, Instant::now());
+        if session.has_events() {
+            self.inbox.push_all(session.drain_events());
+        }
+        let wants_close = session.wants_close();
+        self.offer_room(&state);
+        drop(state);
+        if wants_close {
+            self.io_waker.wake();
+        }
+        self.notify_progress();
     }
 
     /// The next event for the application.

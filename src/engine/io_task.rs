@@ -166,8 +166,12 @@ impl IoTask {
 
     fn handle_unreported(&mut self, state: &mut State, now: Instant) {
         let count = std::mem::take(&mut self.unreported);
-        if count > 0 {
-            state.session.handle_written(count, now);
+        let left = match &mut state.link {
+            Some(link) if count > 0 => link.written(count),
+            _ => 0,
+        };
+        if left > 0 {
+            state.session.handle_written(left, now);
             self.push_events(state);
             self.core.offer_room(state);
         }

@@ -34,6 +34,8 @@ pub struct Layers {
     sent: usize,
     /// How many bytes of the caller of `try_write` are among `pending`.
     offered: usize,
+    /// Raw bytes that the socket took since somebody asked.
+    taken: usize,
     finished: bool,
 }
 
@@ -65,6 +67,11 @@ impl SharedLayers {
         self.with(|layers| layers.poll_read(cx, half, buffer))
     }
 
+    /// How many raw bytes the socket took since the last call.
+    pub(super) fn take_raw_count(&self) -> usize {
+        self.with(|layers| std::mem::take(&mut layers.taken))
+    }
+
     /// Takes leave of the server, layer by layer.
     pub(super) fn poll_finish(&self, cx: &mut Context<'_>, stream: Stream<'_>) -> Poll<()> {
         self.with(|layers| {
@@ -92,7 +99,9 @@ impl Layers {
     fn flush(&mut self, stream: Stream<'_>) -> io::Result<()> {
         loop {
             while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
-                self.sent += stream.try_write(rest)?;
+                let count = stream.try_write(rest)?;
+                self.sent += count;
+                self.taken += count;
             }
             self.sent = 0;
             self.pending.clear();

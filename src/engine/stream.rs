@@ -159,6 +159,11 @@ impl Writer {
         }
     }
 
+    /// How many bytes the socket took since the last call, when those before the layers were `count`.
+    pub(super) fn take_raw_count(&self, count: usize) -> usize {
+        self.layers.as_ref().map_or(count, SharedLayers::take_raw_count)
+    }
+
     pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_write_ready(cx)
     }

@@ -268,10 +268,15 @@ impl Session {
         &self.out.bytes
     }
 
-    /// Removes what a direct write took from the front of the output.
+    /// A direct write took `count` bytes from the front of the output.
     pub fn handle_sent_directly(&mut self, count: usize, now: Instant) {
-        self.out.bytes.drain(..count);
+        self.remove_output(count);
         self.handle_written(count, now);
+    }
+
+    /// The first half of [`Self::handle_sent_directly`], where the second comes later.
+    pub fn remove_output(&mut self, count: usize) {
+        self.out.bytes.drain(..count);
     }
 
     /// The transport took `count` bytes more of the output.

@@ -342,6 +342,7 @@ class Dialling(Proxies, WebSockets):
         self._engine.connect(
             descriptor,
             unix=unix,
+            relay=sock._relay,
             layers=layers,
             client_id=self._client_id,
             clean_start=clean,

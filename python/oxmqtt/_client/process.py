@@ -50,7 +50,6 @@ def _leave() -> None:
     lost = _native.flush_all(max(0.0, until - time.monotonic()))
     tls = _tls()
     if tls is not None:
-        tls.pump.flush(until)
         tls.pump.stop()
     if lost:
         warnings.warn(f"{lost} MQTT messages were not handed over", ResourceWarning, stacklevel=1)

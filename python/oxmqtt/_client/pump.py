@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .._native import Relay
     from .buffered_tls import BufferedTls
 
 #: Bytes moved at once; other connections get their turn in between.
@@ -42,11 +43,14 @@ Selector = selectors.BaseSelector
 class Stream:
     """One TLS connection. Its methods run on the pump's thread, with the pump's lock held."""
 
-    def __init__(self, tls: ssl.SSLSocket | BufferedTls, plain: socket.socket) -> None:
+    def __init__(
+        self, tls: ssl.SSLSocket | BufferedTls, plain: socket.socket, relay: Relay
+    ) -> None:
         tls.setblocking(False)
         plain.setblocking(False)
         self.tls = tls
         self.plain = plain
+        self._relay = relay
         #: Why the connection broke; None while it has not, or when the server said goodbye.
         self.error: Exception | None = None
         self.closed = False
@@ -150,15 +154,19 @@ class Stream:
 
     def _send(self) -> None:
         """To the server, as much as it takes. What TLS refused it must be offered again unchanged."""
+        passed_on = 0
         try:
             while self._outward:
                 sent = self.tls.send(self._outward)
                 self._outward = self._outward[sent:]
+                passed_on += sent
         except _WAITS:
             self._outward = memoryview(bytes(self._outward))
         except OSError as error:
             self._unsendable = error
             self._outward = _NOTHING
+        if passed_on:
+            self._relay.passed_on(passed_on)
 
     def fail(self, error: Exception, selector: Selector) -> None:
         self.error = self.error or error
@@ -234,17 +242,6 @@ class Stream:
         """There is more to move, although no socket will say so."""
         return self._has_more and not (self._inward or self._server_done or self.lingering)
 
-    def is_flushed(self) -> bool:
-        """All that the engine has written is with the kernel."""
-        if self.closed or self.lingering:
-            return True
-        if self._outward:
-            return False
-        try:
-            return not self.plain.recv(1, socket.MSG_PEEK)
-        except OSError:
-            return True
-
     def close(self, selector: Selector | None) -> None:
         self.closed = True
         if selector is not None:
@@ -272,10 +269,12 @@ class Pump:
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def connect(self, tls: ssl.SSLSocket | BufferedTls) -> tuple[Stream, socket.socket]:
+    def connect(
+        self, tls: ssl.SSLSocket | BufferedTls, relay: Relay
+    ) -> tuple[Stream, socket.socket]:
         """Takes a connection over after its handshake; gives the engine's end of the pair."""
         engine_end, plain = socket.socketpair()
-        stream = Stream(tls, plain)
+        stream = Stream(tls, plain, relay)
         with self.lock:
             self._streams.add(stream)
             self._due.append(stream)
@@ -372,14 +371,6 @@ class Pump:
         self._stopping = False
         self.buffer = bytearray()
         self._released.clear()
-
-    def flush(self, deadline: float) -> None:
-        """Waits until the kernel has all that the engine wrote, or the deadline has come."""
-        while time.monotonic() < deadline:
-            with self.lock:
-                if self._thread is None or all(stream.is_flushed() for stream in self._streams):
-                    return
-            time.sleep(0.002)
 
     def stop(self) -> None:
         """Ends the thread before the interpreter goes; the connections are left to the kernel."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, TypeVar, cast, overloa
 if TYPE_CHECKING:
     import ssl
 
-    from .._native import Engine
+    from .._native import Engine, Relay
     from .buffered_tls import BufferedTls
 
 T = TypeVar("T")
@@ -30,6 +30,9 @@ class ConnectionSocket(socket.socket):
     ``fileno()`` is readable when ``loop_read()`` has something to do. Options, names, ``shutdown()``
     and ``close()`` act on the connection itself; its bytes are the engine's.
     """
+
+    #: By which the engine hears what another thread has passed on, where one does.
+    _relay: Relay | None = None
 
     def __init__(self, connected: socket.socket, engine: Engine) -> None:
         # Without socket.socket.__init__ the object owns no descriptor that it could close.
@@ -171,13 +174,15 @@ class TlsConnectionSocket(ConnectionSocket):
     """The same for TLS, with what programs ask an ``ssl.SSLSocket`` for."""
 
     def __init__(self, connected: ssl.SSLSocket | BufferedTls, engine: Engine) -> None:
+        from .. import _native
         from . import pump
 
         if not is_unix(connected):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._tls = cast("ssl.SSLSocket", connected)  # as far as programs ask it
         self._pump = pump.pump
-        self._stream, engine_end = self._pump.connect(connected)
+        self._relay = _native.Relay()
+        self._stream, engine_end = self._pump.connect(connected, self._relay)
         super().__init__(engine_end, engine)
         self._kind = (connected.family, connected.type, connected.proto)
 
