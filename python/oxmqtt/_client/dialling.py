@@ -184,7 +184,11 @@ class Dialling(Proxies, WebSockets):
         if not self._is_wanted(attempt):
             dialled.close()
             return False
-        sock = self._wrap(dialled)
+        try:
+            sock = self._wrap(dialled)
+        except BaseException:
+            dialled.close()
+            raise
         layers = None
         try:
             shake_hands = self._handshake(sock, until)

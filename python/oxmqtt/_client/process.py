@@ -23,6 +23,8 @@ _clients: weakref.WeakSet[Loops] = weakref.WeakSet()
 #: that is left.
 _EXIT_CALLBACKS = 0.4
 _EXIT_BOUND = 0.8
+#: Seconds that the thread of TLS connections gets to see that it has to end.
+_EXIT_TLS = 0.2
 
 
 def register(client: Loops) -> None:
@@ -50,7 +52,7 @@ def _leave() -> None:
     lost = _native.flush_all(max(0.0, until - time.monotonic()))
     tls = _tls()
     if tls is not None:
-        tls.pump.stop()
+        tls.pump.stop(max(until, time.monotonic() + _EXIT_TLS))
     if lost:
         warnings.warn(f"{lost} MQTT messages were not handed over", ResourceWarning, stacklevel=1)
 
@@ -72,17 +74,11 @@ def _join(thread: threading.Thread, until: float) -> None:
 
 
 def _before_fork() -> None:
-    tls = _tls()
-    if tls is not None:
-        tls.before_fork()
     _native.before_fork()
 
 
 def _after_fork_in_parent() -> None:
     _native.after_fork_in_parent()
-    tls = _tls()
-    if tls is not None:
-        tls.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:

@@ -38,9 +38,9 @@ class ConnectionSocket(socket.socket):
         # Without socket.socket.__init__ the object owns no descriptor that it could close.
         self._io_refs = 0
         self._closed = False
-        self._connected: socket.socket | None = connected
         self._descriptor = engine.descriptor()
         self._engine = engine
+        self._connected: socket.socket | None = connected
         self._kind = (connected.family, connected.type, connected.proto)
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class ConnectionSocket(socket.socket):
             raise _closed()
         return connected.detach(), is_unix(connected)
 
-    def _error(self) -> Exception | None:
+    def _error(self) -> BaseException | None:
         """Why the connection broke, where the engine cannot know."""
         return None
 
@@ -179,28 +179,24 @@ class TlsConnectionSocket(ConnectionSocket):
 
         if not is_unix(connected):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(connected, engine)
         self._tls = cast("ssl.SSLSocket", connected)  # as far as programs ask it
-        self._pump = pump.pump
         self._relay = _native.Relay()
-        self._stream, engine_end = self._pump.connect(connected, self._relay)
-        super().__init__(engine_end, engine)
-        self._kind = (connected.family, connected.type, connected.proto)
+        self._stream, self._connected = pump.pump.connect(connected, self._relay)
 
-    def _error(self) -> Exception | None:
+    def _error(self) -> BaseException | None:
         return self._stream.error
 
     def _release(self) -> None:
         super()._release()
-        self._pump.release(self._stream)
+        self._stream.release()
 
     def _ask(self, question: Callable[[ssl.SSLSocket], T]) -> T:
-        """The pump must not use the connection meanwhile."""
-        with self._pump.lock:
-            return question(self._tls)
+        return self._stream.ask(cast("Callable[[Any], T]", question))
 
     def _connection(self) -> socket.socket:
         """A duplicate of the socket below TLS."""
-        return socket.socket(fileno=self._ask(lambda tls: os.dup(tls.fileno())))
+        return socket.socket(fileno=self._ask(lambda tls: socket.dup(tls.fileno())))
 
     @property
     def context(self) -> ssl.SSLContext:
