@@ -52,9 +52,10 @@ LIVE = """
     import contextlib, gc, warnings
     warnings.simplefilter("ignore", DeprecationWarning)
 
-    def make(name=""):
+    def make(name="", tls=True):
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name)
-        client.tls_set(CA)
+        if tls:
+            client.tls_set(CA)
         return client
 
     subscribed, back = threading.Event(), threading.Event()
@@ -254,12 +255,15 @@ def idle(descriptors: int = 1 << 20) -> None:
     eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "descriptors closed")
 
 
-def test_no_descriptors_left(client_name: str, broker: Any) -> None:
+@pytest.mark.parametrize("layer", ["tls", "plain"])
+def test_no_descriptors_left(client_name: str, broker: Any, layer: str) -> None:
     """With each number of them connect() works or raises OSError, and nothing stays open."""
     source = """
     import resource
     live.disconnect()
     live.loop_stop()
+
+    port = PORT if LAYER == "tls" else PLAIN
 
     def count():
         return len(os.listdir("/proc/self/fd"))
@@ -272,7 +276,7 @@ def test_no_descriptors_left(client_name: str, broker: Any) -> None:
 
     def attempt(spare):
         taken = []
-        client = make(f"spare{spare}")
+        client = make(f"spare{spare}", LAYER == "tls")
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         try:
@@ -282,7 +286,7 @@ def test_no_descriptors_left(client_name: str, broker: Any) -> None:
             for _ in range(spare):
                 os.close(taken.pop())
             try:
-                client.connect("localhost", PORT)
+                client.connect("localhost", port)
                 return True
             except OSError:
                 return False
@@ -290,7 +294,7 @@ def test_no_descriptors_left(client_name: str, broker: Any) -> None:
             for descriptor in taken:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            client.connect("localhost", PORT)
+            client.connect("localhost", port)
             until = time.monotonic() + 30
             while not client.is_connected() and time.monotonic() < until:
                 client.loop(0.1)
@@ -303,7 +307,7 @@ def test_no_descriptors_left(client_name: str, broker: Any) -> None:
     worked = [attempt(spare) for spare in range(14)]
     say("worked", worked[0], worked[-1], settled(before))
     """
-    with program(source, client_name, broker) as running:
+    with program(source, client_name, broker, LAYER=layer, PLAIN=broker.port) as running:
         assert running.wait_line("worked", 120) == "worked False True True"
         assert running.exit_code(PATIENCE) == 0
 
@@ -335,6 +339,26 @@ def test_one_connection_breaks(
         other.client.publish("t", "x", 1).wait_for_publish(PATIENCE)
         assert other.client.is_connected() and len(other.disconnects) == 0
         one.connects.wait_count(2)
+
+
+def test_more_connections_than_a_thread_takes(
+    mqtt: ModuleType, broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where select() takes no more than 512 sockets: another thread has the others."""
+    from oxmqtt._client import pump
+
+    idle()
+    monkeypatch.setattr(pump, "_CAPACITY", 2)
+    crowd = [secured(mqtt, broker, f"crowd{number}") for number in range(5)]
+    for watched in crowd:
+        watched.start(TlsPort(broker))
+    threads = [thread for thread in threading.enumerate() if thread.name == "oxmqtt-tls"]
+    assert len(threads) == 3
+    for watched in crowd:
+        watched.client.publish("t", "x", 1).wait_for_publish(PATIENCE)
+        assert watched.published.wait_count(1)
+        watched.close()
+    idle()
 
 
 FLOOD = """
