@@ -86,7 +86,7 @@ impl ClientBase {
     /// :param properties: MQTT 5.0 properties of the PUBLISH.
     /// :returns: a :class:`MQTTMessageInfo`; its ``rc`` is ``MQTT_ERR_SUCCESS``,
     ///     ``MQTT_ERR_NO_CONN`` (QoS 0 is dropped, QoS 1 and 2 wait for the connection),
-    ///     ``MQTT_ERR_QUEUE_SIZE``, or ``MQTT_ERR_NOT_SUPPORTED`` and ``MQTT_ERR_PAYLOAD_SIZE`` when
+    ///     ``MQTT_ERR_QUEUE_SIZE`` (too many wait, or 256 MiB are unsent), or ``MQTT_ERR_NOT_SUPPORTED`` and ``MQTT_ERR_PAYLOAD_SIZE`` when
     ///     the broker announced that it refuses such a message.
     /// :raises ValueError: topic, QoS or size are not valid.
     /// :raises TypeError: the payload has another type.

@@ -18,6 +18,10 @@ use super::ledger::{Dispatch, Ended, set_dup};
 use super::ticket::Ticket;
 use super::{Phase, Session};
 
+/// Unsent bytes above which nothing more is put into the out-buffer: the size of the largest packet. Threads
+/// that may wait do so long before.
+const MOST_UNSENT: usize = 256 << 20;
+
 /// An application message on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -122,6 +126,9 @@ impl Session {
             let packet_id = self.ids.next().unwrap_or(0);
             if !self.is_open() {
                 return refused(LocalError::NotConnected, packet_id);
+            }
+            if self.out.unsent() >= MOST_UNSENT {
+                return refused(LocalError::QueueFull, packet_id);
             }
             let before = self.out.bytes.len();
             if let Err(error) = encode_publish(&mut self.out.bytes, self.config.version, &parts) {
@@ -253,6 +260,9 @@ impl Session {
     ) -> Result<u16, RequestError> {
         if !self.is_open() {
             return Err(LocalError::NotConnected.into());
+        }
+        if self.out.unsent() >= MOST_UNSENT {
+            return Err(LocalError::QueueFull.into());
         }
         let usage = match &request {
             SubscriptionRequest::Subscribe(filters) => IdUse::Subscribe(filters.len()),

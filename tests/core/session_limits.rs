@@ -152,3 +152,20 @@ fn a_header_split_in_two_shows_the_size_as_well() {
     rig.feed(&[0x7F]);
     rig.assert_refused(0x95);
 }
+
+#[test]
+fn unsent_bytes_are_bounded() {
+    let mut rig = online(&[]);
+    let payload = vec![7; 64 << 20];
+    for _ in 0..4 {
+        rig.publish_0(&payload);
+    }
+    let refused = rig.session.publish(&outgoing(QoS::AtMostOnce, b"m")).unwrap_err();
+    assert_eq!(refused.error, LocalError::QueueFull);
+    let filters = SubscriptionRequest::Unsubscribe(vec!["a".into()]);
+    let refused = rig.session.request(filters, Properties::default()).unwrap_err();
+    assert!(matches!(refused, RequestError::Local(LocalError::QueueFull)));
+    // What leaves makes room.
+    rig.session.handle_sent_directly(payload.len(), rig.now);
+    rig.publish_0(b"m");
+}
