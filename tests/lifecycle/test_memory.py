@@ -18,8 +18,9 @@ from support.bounds import fits
 from support.clients import Watched
 from support.packets import V5, V311
 from support.peer import PeerConnection, ScriptedPeer
+from support.process import Program
 from support.properties import text, varint
-from support.victim import AIO_VICTIM, VICTIM, grown, over
+from support.victim import AIO_VICTIM, PEAK, VICTIM, grown, over
 
 MIB = 1 << 20
 STYLES = pytest.mark.parametrize("victim", [VICTIM, AIO_VICTIM], ids=["callbacks", "asyncio"])
@@ -141,9 +142,8 @@ def test_a_broker_that_reads_no_answers(client_name: str, version: int) -> None:
     fits("acknowledgements that nobody reads", growth, 4 * MIB)
 
 
-@pytest.mark.parametrize("size", [1000, 1])
-def test_messages_while_a_callback_blocks(client_name: str, size: int) -> None:
-    """The inbox takes 16 MiB, however small the messages; what does not fit stays with the broker."""
+def flood(size: int) -> Callable[[PeerConnection], None]:
+    """200 MB of messages of this size, until the client takes no more."""
     messages = packets.publish(V311, "a", bytes(size)) * (1_000_000 // (5 + size))
 
     def attack(connection: PeerConnection) -> None:
@@ -154,9 +154,62 @@ def test_messages_while_a_callback_blocks(client_name: str, size: int) -> None:
             pytest.fail("200 MB went into a client that takes nothing")
         connection.reset()
 
+    return attack
+
+
+def test_messages_before_an_answer(client_name: str) -> None:
+    """A coroutine waits for SUBACK: eight times as much may come before it."""
+    look = "lambda message: asyncio.gather(client.subscribe('b'), return_exceptions=True)"
+    growth, _ = grown(client_name, V311, flood(1000), look=look, victim=AIO_VICTIM)
+    fits("200 MB of messages before an answer that does not come", growth, 128 * MIB)
+
+
+@pytest.mark.parametrize("size", [1000, 1])
+@STYLES
+def test_messages_that_nobody_takes(client_name: str, size: int, victim: str) -> None:
+    """The inbox takes 16 MiB, however small the messages; what does not fit stays with the broker."""
     look = "lambda message: over.wait(4) or over.set()"
+    if victim == AIO_VICTIM:
+        look = "lambda message: asyncio.sleep(4)"
+    growth, _ = grown(client_name, V311, flood(size), look=look, victim=victim)
+    fits(f"200 MB of messages of {size} bytes that nobody takes", growth, 16 * MIB)
+
+
+def test_a_callback_that_publishes_to_a_broker_that_does_not_read(client_name: str) -> None:
+    """A callback never waits for room: above 256 MiB its messages are refused."""
+
+    def attack(connection: PeerConnection) -> None:
+        connection.send(packets.publish(V311, "a"))
+
+    publish = "[client.publish('b', bytes(1 << 20)).rc for _ in range(300)]"
+    look = f"lambda message: {publish}[-1] == mqtt.MQTT_ERR_QUEUE_SIZE and over.set()"
     growth, _ = grown(client_name, V311, attack, look=look)
-    fits(f"200 MB of messages of {size} bytes while a callback blocks", growth, 16 * MIB)
+    fits("300 MiB of QoS 0 that a broker does not read", growth, 256 * MIB)
+
+
+def test_what_an_embedded_broker_keeps(client_name: str) -> None:
+    """400 retained messages of 1 MiB: the broker keeps 256 MiB for its clients, records included."""
+    pytest.importorskip("oxmqtt.testing", reason="this oxmqtt has no embedded broker")
+    source = f"""
+    {PEAK}
+    from oxmqtt.testing import Broker
+
+    with Broker() as broker:
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        before = peak()
+        for number in range(400):
+            client.publish(f"a/{{number}}", bytes(1 << 20), 1, True).wait_for_publish(30)
+        say("grown", peak() - before, broker.dropped)
+        client.disconnect()
+        client.loop_stop()
+    """
+    with Program(source, client_name) as program:
+        _, growth, dropped = program.wait_line("grown", 55).split()
+        assert program.exit_code() == 0, program.error_text()
+    assert int(dropped) > 100
+    fits("400 MiB of retained messages in the embedded broker", int(growth), 256 * MIB)
 
 
 @STYLES

@@ -45,7 +45,10 @@ AIO_VICTIM = (
             async for message in client.messages:
                 if message.topic.value == "over":
                     break
-                LOOK(message)
+                waits = LOOK(message)
+                if hasattr(waits, "__await__"):
+                    await waits
+                    break
             say("grown", peak() - before)
 
     asyncio.run(main())
