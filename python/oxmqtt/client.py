@@ -92,6 +92,42 @@ __all__ = [
     "topic_matches_sub",
 ]
 __all__ += _constants.__all__
+# Names for annotations, which are loaded when a program uses one.
+__all__ += [
+    "CallbackOnConnect",
+    "CallbackOnConnectFail",
+    "CallbackOnConnect_v1",
+    "CallbackOnConnect_v1_mqtt3",
+    "CallbackOnConnect_v1_mqtt5",
+    "CallbackOnConnect_v2",
+    "CallbackOnDisconnect",
+    "CallbackOnDisconnect_v1",
+    "CallbackOnDisconnect_v1_mqtt3",
+    "CallbackOnDisconnect_v1_mqtt5",
+    "CallbackOnDisconnect_v2",
+    "CallbackOnLog",
+    "CallbackOnMessage",
+    "CallbackOnPreConnect",
+    "CallbackOnPublish",
+    "CallbackOnPublish_v1",
+    "CallbackOnPublish_v2",
+    "CallbackOnSocket",
+    "CallbackOnSubscribe",
+    "CallbackOnSubscribe_v1",
+    "CallbackOnSubscribe_v1_mqtt3",
+    "CallbackOnSubscribe_v1_mqtt5",
+    "CallbackOnSubscribe_v2",
+    "CallbackOnUnsubscribe",
+    "CallbackOnUnsubscribe_v1",
+    "CallbackOnUnsubscribe_v1_mqtt3",
+    "CallbackOnUnsubscribe_v1_mqtt5",
+    "CallbackOnUnsubscribe_v2",
+    "CleanStartOption",
+    "HTTPHeader",
+    "PayloadType",
+    "SocketLike",
+    "WebSocketHeaders",
+]
 
 
 def topic_matches_sub(sub: str, topic: str) -> bool:

@@ -10,7 +10,7 @@ class PacketTypes:
     a packet type; ``indexes`` are the numbers that a packet can have.
     """
 
-    indexes = range(1, 16)
+    indexes: range = range(1, 16)
 
     CONNECT = 1
     CONNACK = 2
@@ -31,7 +31,7 @@ class PacketTypes:
     # Will properties (clause 3.1.3.2) travel inside CONNECT but are a set of their own.
     WILLMESSAGE = 99
 
-    Names = (
+    Names: tuple[str, ...] = (
         "reserved",
         "Connect",
         "Connack",

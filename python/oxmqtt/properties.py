@@ -139,9 +139,9 @@ class Properties:
     changes nothing else.
     """
 
-    names = TableView(_NAMES)
-    types = TableView(_TYPES)
-    properties = TableView(_PROPERTIES)
+    names: TableView = TableView(_NAMES)
+    types: TableView = TableView(_TYPES)
+    properties: TableView = TableView(_PROPERTIES)
 
     if TYPE_CHECKING:
         packetType: int

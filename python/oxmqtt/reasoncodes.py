@@ -18,12 +18,17 @@ _NAMES: dict[int, dict[str, list[int]]] = {}
 # (packet type, number) -> name and (packet type, name) -> number
 _NAME_OF: dict[tuple[int, int], str] = {}
 _NUMBER_OF: dict[tuple[int, str], int] = {}
-for _number, _name, _packets in _native.REASON_CODES:
-    _NAMES.setdefault(_number, {})[_name] = list(_packets)
-    for _packet in _packets:
-        _NAME_OF[_packet, _number] = _name
-        _NUMBER_OF[_packet, _name] = _number
-del _number, _name, _packets, _packet
+
+
+def _fill_tables() -> None:
+    for number, name, packets in _native.REASON_CODES:
+        _NAMES.setdefault(number, {})[name] = list(packets)
+        for packet in packets:
+            _NAME_OF[packet, number] = name
+            _NUMBER_OF[packet, name] = number
+
+
+_fill_tables()
 
 
 class ReasonCode:
@@ -39,7 +44,7 @@ class ReasonCode:
     ``names`` maps each number to its names and their packet types.
     """
 
-    names = TableView(_NAMES)
+    names: TableView = TableView(_NAMES)
 
     def __init__(self, packetType: int, aName: str = "Success", identifier: int = -1) -> None:
         self.packetType = packetType

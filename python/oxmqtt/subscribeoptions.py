@@ -30,7 +30,7 @@ class SubscribeOptions:
     RETAIN_SEND_IF_NEW_SUB = 1
     RETAIN_DO_NOT_SEND = 2
 
-    names = TableView(["QoS", "noLocal", "retainAsPublished", "retainHandling"])
+    names: TableView = TableView(["QoS", "noLocal", "retainAsPublished", "retainHandling"])
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class SubscribeOptions:
         retainAsPublished: bool = False,
         retainHandling: int = RETAIN_SEND_ON_SUBSCRIBE,
     ) -> None:
-        self.QoS = qos
-        self.noLocal = noLocal
-        self.retainAsPublished = retainAsPublished
-        self.retainHandling = retainHandling
+        self.QoS: int = qos
+        self.noLocal: bool = noLocal
+        self.retainAsPublished: bool = retainAsPublished
+        self.retainHandling: int = retainHandling
         self._check()
 
     def _check(self) -> None:

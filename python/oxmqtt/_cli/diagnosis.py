@@ -270,6 +270,7 @@ class Diagnosis:
         except (OSError, ValueError) as error:
             return Step("MQTT", f"CONNECT cannot be sent: {error}", "Try again.", CONNECTION)
         client.loop_start()
+        answer: Any
         try:
             kind, answer = events.get(timeout=self._timeout + 1)
         except Empty:

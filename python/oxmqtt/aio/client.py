@@ -109,7 +109,7 @@ class Client(Receiving, Requesting, Authenticating):
             reconnect_on_failure=bool(reconnect),
             manual_ack=manual_ack,
         )
-        self.timeout = 10 if timeout is None else timeout
+        self.timeout: float = 10 if timeout is None else timeout
         self.pending_calls_threshold = 10
         self._logger = LOGGER if logger is None else logger
         self._target = (

@@ -55,7 +55,7 @@ class ProxySettings:
         proxy_password: str | None = None,
         proxy_port: int | None = None,
     ) -> None:
-        self.proxy_args = {
+        self.proxy_args: dict[str, Any] = {
             "proxy_type": proxy_type,
             "proxy_addr": proxy_addr,
             "proxy_rdns": proxy_rdns,

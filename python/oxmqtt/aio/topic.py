@@ -61,8 +61,6 @@ class Topic(Wildcard):
             wildcard = Wildcard(wildcard)
         return topic_matches_sub(_SHARE.sub("", wildcard.value, count=1), self.value)
 
-    __str__ = Wildcard.__str__
-
 
 TopicLike = Union[str, Topic]
 WildcardLike = Union[str, Wildcard]
