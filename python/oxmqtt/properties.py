@@ -118,6 +118,10 @@ class VariableByteIntegers:
         return _native.decode_varint(buffer)
 
 
+def _shown(name: str, value: Any) -> Any:
+    return "***" if name == "AuthenticationData" else value
+
+
 class Properties:
     """The properties of one packet (OASIS MQTT 5.0, clause 2.2.2).
 
@@ -228,7 +232,9 @@ class Properties:
         return present
 
     def __str__(self) -> str:
-        return "[" + ", ".join(f"{name} : {value}" for name, value in self._present()) + "]"
+        """Without the value of AuthenticationData: it may be secret, and this is what gets logged."""
+        shown = (f"{name} : {_shown(name, value)}" for name, value in self._present())
+        return "[" + ", ".join(shown) + "]"
 
     def json(self) -> dict[str, Any]:
         """A dictionary for ``json.dumps``; correlation data becomes a string of hex digits."""

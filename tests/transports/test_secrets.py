@@ -301,3 +301,46 @@ def test_the_witness_sees(mqtt: ModuleType) -> None:
             logging.getLogger().removeHandler(made)
         with pytest.raises(AssertionError):
             made.verdict()
+
+
+# What objects say of themselves: in a traceback with its locals, in a debugger, in a log
+
+
+def test_objects_that_are_shown(mqtt: ModuleType) -> None:
+    from oxmqtt import aio, testing, url
+    from oxmqtt._cli.security import Security
+    from oxmqtt._client.tls_options import Options
+
+    properties = clients.properties(
+        mqtt, "CONNECT", AuthenticationMethod="method", AuthenticationData=PASSWORD.encode()
+    )
+    client = clients.make(mqtt, "shown")
+    client.username_pw_set(USER, PASSWORD)
+    client.ws_set_options(headers={"Authorization": PASSWORD})
+    shown: list[Any] = [
+        properties,
+        client,
+        aio.TLSParameters(keyfile="key.pem", keyfile_password=PASSWORD),
+        aio.Client("localhost", username=USER, password=PASSWORD, properties=properties),
+        aio.ProxySettings(proxy_type=1, proxy_addr="proxy", proxy_password=PASSWORD),
+        Options(keyfile_password=PASSWORD),
+        Security(shared_key=("name", PASSWORD.encode())),
+        testing.Authentication("method", [(PASSWORD.encode(), b"")]),
+        url.parse(f"mqtts://{USER}:{PASSWORD}@localhost"),
+    ]
+    for each in shown:
+        assert PASSWORD not in str(each) and PASSWORD not in repr(each), type(each)
+    assert "AuthenticationData : ***" in str(properties)
+    assert properties.json()["AuthenticationData"] == PASSWORD.encode()
+
+
+def test_port_of_the_environments_proxy(
+    client: Any, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that is not encoded, so that a part of it is taken for the port."""
+    pytest.importorskip("socks")
+    monkeypatch.setenv("mqtt_proxy", f"http://{USER}:{PASSWORD}/x@127.0.0.1:1080")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ValueError) as raised:
+        client.connect(broker.host, broker.port)
+    assert PASSWORD not in str(raised.value) and raised.value.__suppress_context__

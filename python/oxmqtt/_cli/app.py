@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import signal
 import sys
 from typing import Any
@@ -11,6 +12,9 @@ import click
 
 from .. import __version__
 from .exits import INTERRUPTED, MEANINGS, TERMINATED, USAGE, Ended, Failure
+
+#: Up to the last @, which a password may have too.
+_CREDENTIALS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
 
 _COMMANDS = ("pub", "sub", "broker", "bench", "doctor")
 
@@ -41,6 +45,13 @@ def program() -> None:
     pass
 
 
+def _without_credentials(text: str) -> str:
+    """The same with ``***`` for what stands between scheme and host of a URL: click repeats what it does
+    not understand, such as a URL that is no argument of the command.
+    """
+    return _CREDENTIALS.sub(r"\1***@", text)
+
+
 def _terminated(*_: Any) -> None:
     raise Ended(TERMINATED)
 
@@ -53,14 +64,12 @@ def run() -> int:
     except Ended as end:
         return end.code
     except Failure as failure:
-        click.echo(f"oxmqtt: {failure}", err=True)
+        click.echo(f"oxmqtt: {_without_credentials(str(failure))}", err=True)
         return failure.code
-    except click.FileError as error:
-        error.show()
-        return USAGE
     except click.ClickException as error:
+        error.message = _without_credentials(error.message)
         error.show()
-        return error.exit_code
+        return USAGE if isinstance(error, click.FileError) else error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     finally:

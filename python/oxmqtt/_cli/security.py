@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
@@ -68,7 +68,7 @@ class Security:
     ciphers: str | None = None
     alpn: str | None = None
     #: Name and key.
-    shared_key: tuple[str, bytes] | None = None
+    shared_key: tuple[str, bytes] | None = field(default=None, repr=False)
 
     def of_url(self, url: BrokerUrl) -> BrokerUrl:
         """The URL of a client for :meth:`refine`; it asks for certificates only where there are some."""

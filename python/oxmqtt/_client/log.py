@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..enums import LogLevel
-from ..properties import Properties
 
 #: The levels of ``logging``, which a program without a logger need not load.
 LOGGING_LEVEL = {
@@ -18,15 +17,6 @@ LOGGING_LEVEL = {
 
 #: (format, arguments), as ``logging`` takes them.
 Line = tuple[str, tuple[Any, ...]]
-
-
-def without_secrets(properties: Any) -> Any:
-    """The same without the value of AuthenticationData, in a copy if there is one."""
-    if "AuthenticationData" not in getattr(properties, "__dict__", ()):
-        return properties
-    shown = Properties(properties.packetType)
-    shown.__dict__.update(properties.__dict__, AuthenticationData="***")
-    return shown
 
 
 def publish_line(
@@ -64,12 +54,11 @@ def connect_line(
     text = "Sending CONNECT (u%d, p%d, wr%d, wq%d, wf%d, c%d, k%d) client_id=%s"
     arguments = (*flags, client_id)
     if with_properties:
-        return text + " properties=%s", (*arguments, without_secrets(properties))
+        return text + " properties=%s", (*arguments, properties)
     return text, arguments
 
 
 def connack_line(flags: int, reason: Any, properties: Any, with_properties: bool) -> Line:
     if with_properties:
-        shown = without_secrets(properties)
-        return "Received CONNACK (%s, %s) properties=%s", (flags, reason, shown)
+        return "Received CONNACK (%s, %s) properties=%s", (flags, reason, properties)
     return "Received CONNACK (%s, %s)", (flags, reason)

@@ -101,13 +101,17 @@ def _proxy_of_environment(host: str) -> dict[str, Any] | None:
     if url is None or urllib.request.proxy_bypass(host):
         return None
     parts = urllib.parse.urlparse(url)
+    try:
+        port = parts.port
+    except ValueError:  # its text has what it took for a port, such as a part of a password
+        raise ValueError("the port in the environment's mqtt_proxy is no number") from None
     types = {"http": socks.HTTP, "socks": socks.SOCKS5}
     if parts.scheme not in types:
         return None
     proxy = {
         "proxy_type": types[parts.scheme],
         "proxy_addr": parts.hostname,
-        "proxy_port": parts.port,
+        "proxy_port": port,
     }
     if parts.username:
         proxy["proxy_username"] = urllib.parse.unquote(parts.username)

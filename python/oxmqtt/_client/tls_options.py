@@ -25,6 +25,11 @@ class Options(NamedTuple):
     alpn_protocols: list[str] | None = None
     backend: Literal["ssl", "rustls"] = "ssl"
 
+    def __repr__(self) -> str:
+        """Without the values: a key may stand there as text, and its password."""
+        given = [name for name, value in self._asdict().items() if value is not None]
+        return f"<Options {' '.join(given)}>"
+
 
 def load(options: Options) -> ssl.SSLContext | RustlsConfig:
     """:raises ValueError, OSError: as for ``tls_set``."""

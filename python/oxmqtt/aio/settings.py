@@ -37,7 +37,7 @@ class TLSParameters:
     cert_reqs: ssl.VerifyMode | None = None
     tls_version: Any | None = None
     ciphers: str | None = None
-    keyfile_password: str | None = None
+    keyfile_password: str | None = dataclasses.field(default=None, repr=False)
     server_hostname: str | None = None
     backend: Literal["ssl", "rustls"] = "ssl"
 

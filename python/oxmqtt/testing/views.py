@@ -62,4 +62,4 @@ class Authentication:
     """
 
     method: str
-    steps: Sequence[tuple[bytes | None, bytes]]
+    steps: Sequence[tuple[bytes | None, bytes]] = dataclasses.field(repr=False)
