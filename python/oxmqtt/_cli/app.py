@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 import signal
 import sys
@@ -67,8 +68,9 @@ def run() -> int:
         click.echo(f"oxmqtt: {_without_credentials(str(failure))}", err=True)
         return failure.code
     except click.ClickException as error:
-        error.message = _without_credentials(error.message)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_without_credentials(shown.getvalue()), err=True, nl=False)
         return USAGE if isinstance(error, click.FileError) else error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
