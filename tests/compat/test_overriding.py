@@ -363,3 +363,22 @@ def test_the_fast_call_is_the_described_one() -> None:
     with pytest.raises(TypeError):
         client.publish("t", nosuch=1)
     assert repr(taken).startswith("<function ClientBase.publish") and callable(taken)
+
+
+def test_attributes_of_a_subclass(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """Words that programs use for state of their own mean nothing to the library."""
+    words = "running url connected connected_at attempt attempts looping topic topics broker queue lock closed ready"
+
+    class Own(mqtt.Client):  # type: ignore[misc,name-defined]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            for word in words.split():
+                setattr(self, "_" + word, word)
+
+    with clients.Watched(mqtt, "words", factory=Own) as watched:
+        watched.start(broker).subscribe("words", 1)
+        watched.client.publish("words", b"1", 1)
+        watched.messages.wait_count(1)
+        watched.client.reconnect()
+        watched.connects.wait_count(2)
+        assert all(getattr(watched.client, "_" + word) == word for word in words.split())

@@ -118,7 +118,7 @@ class Clock:
     def delay(self, lasted: float | None = None) -> float:
         """Of the next try, after a connection that lasted so long since its CONNACK."""
         if lasted is not None:
-            self.client._connected_at = self.now
+            self.client._connack_at = self.now
             self.now += lasted
         before = self.now
         drive(self.client._backing_off(), self._pass)

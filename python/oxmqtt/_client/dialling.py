@@ -152,7 +152,7 @@ class Dialling(Proxies, WebSockets):
             raise ValueError("Invalid host.")
         if self._port <= 0:
             raise ValueError("Invalid port number.")
-        attempt = self._attempt = object()
+        attempt = self._latest_attempt = object()
         dialled_before, self._dialling = self._dialling, True
         try:
             self._state = _ConnectionState.MQTT_CS_CONNECTING
@@ -171,7 +171,7 @@ class Dialling(Proxies, WebSockets):
         """Whether this is the latest call of reconnect(), and nothing has stopped it."""
         is_stopped = self._thread_terminate and self._thread is threading.current_thread()
         is_connecting = self._state is _ConnectionState.MQTT_CS_CONNECTING
-        return self._attempt is attempt and is_connecting and not is_stopped
+        return self._latest_attempt is attempt and is_connecting and not is_stopped
 
     def _opening(self, attempt: object) -> Generator[Step[Any], Any, bool]:
         """Dials and sends CONNECT, as long as that is wanted; whether it has."""
@@ -258,7 +258,7 @@ class Dialling(Proxies, WebSockets):
 
     def _yield(self, attempt: object) -> MQTTErrorCode:
         """Leaves the connection to whoever came between."""
-        if self._attempt is not attempt:
+        if self._latest_attempt is not attempt:
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         self._sock_close()
         if self._state is _ConnectionState.MQTT_CS_CONNECTING:

@@ -116,7 +116,7 @@ class Events(Dialling):
         if code == 0:
             if self._state is _ConnectionState.MQTT_CS_CONNECTING:
                 self._state = _ConnectionState.MQTT_CS_CONNECTED
-            self._connected_at = time.monotonic()
+            self._connack_at = time.monotonic()
         line, args = connack_line(flags, reason if self._v5 else code, properties, self._v5)
         self._easy_log(_DEBUG, line, *args)
         self._mqttv5_first_connect = False

@@ -121,8 +121,8 @@ class Loops(Events):
         :returns: the result code of the last round.
         :raises OSError: the first connection failed and is not retried.
         """
-        with self._looping():
-            return drive(self._running(timeout, retry_first_connection), self._satisfy)
+        with self._marked_as_looping():
+            return drive(self._loop_sequence(timeout, retry_first_connection), self._satisfy)
 
     def _satisfy(self, need: LoopNeed) -> MQTTErrorCode:
         """What the sequence of a loop needs, on the thread that runs it."""
@@ -134,7 +134,7 @@ class Loops(Events):
         return self._drain()
 
     @contextmanager
-    def _looping(self) -> Iterator[None]:
+    def _marked_as_looping(self) -> Iterator[None]:
         self._engine.configure(looping=True)
         try:
             yield
@@ -151,7 +151,7 @@ class Loops(Events):
         """A loop runs, on a thread or on an event loop."""
         return self._engine.looping or self._on_event_loop
 
-    def _running(
+    def _loop_sequence(
         self, timeout: float, retry_first_connection: bool
     ) -> Generator[LoopNeed, MQTTErrorCode, MQTTErrorCode]:
         """The sequence of :meth:`loop_forever`."""
@@ -223,13 +223,13 @@ class Loops(Events):
     def _backing_off(self) -> Generator[LoopNeed, MQTTErrorCode, None]:
         """Waits before a reconnect: longer each time, unless the connection had lasted."""
         delay = self._reconnect_delay
-        lasted = time.monotonic() - self._connected_at
-        if delay is None or (self._connected_at and lasted >= delay):
+        lasted = time.monotonic() - self._connack_at
+        if delay is None or (self._connack_at and lasted >= delay):
             delay = self._reconnect_min_delay
         else:
             delay = min(delay * 2, self._reconnect_max_delay)
         self._reconnect_delay = delay
-        self._connected_at = 0.0
+        self._connack_at = 0.0
         import random
 
         # Clients that lost the same broker must not come back in step.

@@ -73,7 +73,7 @@ class ClientState(ClientBase):
     _proxy: dict[str, Any] = {}  # noqa: RUF012  never changed, only replaced
 
     #: The URL that the client follows, if any.
-    _url: BrokerUrl | None = None
+    _broker_url: BrokerUrl | None = None
     #: The TLS that it has set, which may not be what is set now.
     _url_context: ssl.SSLContext | None = None
 
@@ -100,13 +100,13 @@ class ClientState(ClientBase):
     _state = _ConnectionState.MQTT_CS_NEW
     #: A thread is in ``reconnect()``; which call of it is the latest.
     _dialling = False
-    _attempt: object = None
+    _latest_attempt: object = None
     #: The threads that run callbacks other than those for messages.
     _calling: RunningCalls
     #: What CONNACK said, for those who wrap ``_handle_connack``.
     _connack: tuple[Any, ...] = ()
     #: When CONNACK came, by ``time.monotonic()``; 0 before.
-    _connected_at = 0.0
+    _connack_at = 0.0
     _sock: ConnectionSocket | None = None
     _thread: threading.Thread | None = None
     _thread_terminate = False

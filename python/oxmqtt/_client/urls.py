@@ -72,7 +72,7 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
         given = read(url)
         _adopt(client, given)
         _follow(client, given)
-    known = client._url
+    known = client._broker_url
     if known is None:
         raise ValueError("connect_url() needs a URL: the client was not made by from_url()")
     arguments: dict[str, Any] = {"host": known.host, "port": known.port or 1883}
@@ -89,7 +89,7 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
 
 def _adopt(client: Client, url: BrokerUrl) -> None:
     """Takes over what otherwise the constructor sets, and forgets what another URL has set."""
-    before = client._url
+    before = client._broker_url
     if client._url_context is not None and client._ssl_context is client._url_context:
         client._ssl, client._ssl_context = False, None
     if before is not None and before.username is not None and before.username == client.username:
@@ -124,4 +124,4 @@ def _follow(client: Client, url: BrokerUrl) -> None:
         client.ws_set_options(url.path, client._websocket_extra_headers)
     if url.connect_timeout is not None:
         client._connect_timeout = url.connect_timeout
-    client._url = url
+    client._broker_url = url

@@ -108,7 +108,7 @@ class Runner:
 
     async def run(self) -> MQTTErrorCode:
         """As ``loop_forever()``, without blocking."""
-        return await drive(self._client._running(math.inf, True), self._satisfy)
+        return await drive(self._client._loop_sequence(math.inf, True), self._satisfy)
 
     async def _satisfy(self, need: LoopNeed) -> MQTTErrorCode:
         if isinstance(need, Reconnect):
