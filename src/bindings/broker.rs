@@ -79,7 +79,7 @@ impl BrokerServer {
         mut check: impl FnMut(&mut Broker) -> Option<T> + Send,
     ) -> PyResult<Option<T>> {
         let server = self.here()?;
-        let deadline = super::convert::extract_deadline(timeout);
+        let deadline = super::convert::extract_deadline(timeout)?;
         loop {
             let left = deadline.map_or(SLICE, |at| at.saturating_duration_since(Instant::now()));
             let slice = left.min(SLICE);
@@ -289,8 +289,7 @@ impl BrokerServer {
     }
 
     fn delay_acks(&self, seconds: f64) -> PyResult<()> {
-        let delay = Duration::try_from_secs_f64(seconds)
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let delay = super::convert::extract_seconds(seconds)?;
         self.here()?.with(|broker, _| broker.delay_acks(delay));
         Ok(())
     }

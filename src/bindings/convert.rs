@@ -1,9 +1,10 @@
 //! Python values as the engine takes them; wrong ones raise paho's exceptions.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
@@ -156,8 +157,30 @@ pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<
     Ok(properties)
 }
 
-/// Seconds from now, as `timeout` arguments give them; `None` waits for ever.
-pub(super) fn extract_deadline(timeout: Option<f64>) -> Option<std::time::Instant> {
-    let timeout = std::time::Duration::try_from_secs_f64(timeout?.max(0.0)).ok()?;
-    std::time::Instant::now().checked_add(timeout)
+/// More seconds than any wait needs, as `threading.TIMEOUT_MAX`; clocks hold their sum with the time of day.
+const MOST_SECONDS: f64 = 9_223_372_036.0;
+
+/// A duration in seconds: neither negative nor longer than clocks can tell.
+pub(super) fn extract_seconds(seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(PyValueError::new_err(format!("a duration of {seconds} seconds")));
+    }
+    if seconds > MOST_SECONDS {
+        return Err(PyOverflowError::new_err(format!("a duration of {seconds} seconds")));
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// A `timeout` argument: a negative one is over at once, an infinite one never.
+pub(super) fn extract_timeout(seconds: f64) -> PyResult<Duration> {
+    extract_seconds(match seconds {
+        f64::INFINITY => MOST_SECONDS,
+        seconds if seconds < 0.0 => 0.0,
+        seconds => seconds,
+    })
+}
+
+/// The end of a `timeout` from now; `None` waits for ever.
+pub(super) fn extract_deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    timeout.map(|seconds| Ok(Instant::now() + extract_timeout(seconds)?)).transpose()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -18,7 +18,7 @@ use crate::codec::{
 use crate::engine::{self, Core};
 use crate::session::{ConnectOptions, Session, SubscriptionRequest};
 
-use super::convert::{extract_properties, extract_qos};
+use super::convert::{extract_properties, extract_qos, extract_seconds, extract_timeout};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::Topic;
 use super::errors::{connect_error, encode_error, request_code};
@@ -193,8 +193,7 @@ impl Engine {
             will,
             properties: extract_properties(properties, PacketType::Connect)?,
             bridge,
-            connack_timeout: Duration::try_from_secs_f64(connack_timeout)
-                .unwrap_or(Duration::from_secs(5)),
+            connack_timeout: extract_seconds(connack_timeout)?,
         };
         let packet = match rewrite {
             None => None,
@@ -340,11 +339,10 @@ impl Engine {
 
     /// Waits a moment, at most `timeout` seconds, until everything that was accepted is handed over to
     /// the broker and a disconnect carried out; whether that is so. Without a connection it is so at once.
-    fn flush(&self, py: Python<'_>, timeout: f64) -> bool {
-        let wait = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+    fn flush(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let deadline = Instant::now() + extract_timeout(timeout)?;
         let core = self.core();
-        let now = Instant::now();
-        py.detach(|| core.wait_for_handing_over(now.checked_add(wait).unwrap_or(now)))
+        Ok(py.detach(|| core.wait_for_handing_over(deadline)))
     }
 
     /// Messages that were accepted and are not handed over.
@@ -467,9 +465,9 @@ impl Engine {
 /// Waits until all clients have handed over what they accepted, at most `timeout` seconds; how many
 /// messages are lost.
 #[pyfunction]
-pub(super) fn flush_all(py: Python<'_>, timeout: f64) -> usize {
-    let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    py.detach(|| engine::flush_all(timeout))
+pub(super) fn flush_all(py: Python<'_>, timeout: f64) -> PyResult<usize> {
+    let timeout = extract_timeout(timeout)?;
+    Ok(py.detach(|| engine::flush_all(timeout)))
 }
 
 /// The interpreter is about to go: its threads end now where they stand.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -22,6 +22,7 @@ use crate::session::{Message as Received, Ticket};
 use super::acks::Acks;
 use super::application_message::{AckDue, Message, topic_class};
 use super::client::{ClientBase, Given};
+use super::convert::extract_timeout;
 use super::errors::{ErrorCode, publish_error};
 use super::exit;
 use super::message_info::Tracking;
@@ -202,13 +203,13 @@ impl Mailbox {
         timeout: Option<f64>,
         add: impl FnOnce(&mut State, Waiter),
     ) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = timeout.map(extract_timeout).transpose()?;
         let create_future = self.state().create_future.as_ref().map(|call| call.clone_ref(py));
         let create_future =
             create_future.ok_or_else(|| PyRuntimeError::new_err("no event loop"))?;
         let future = create_future.bind(py).call0()?;
         let now = Instant::now();
-        let after = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-        let deadline = after.and_then(|after| now.checked_add(after));
+        let deadline = timeout.map(|timeout| now + timeout);
         let mut state = self.state();
         add(&mut state, Waiter { future: future.clone().unbind(), deadline });
         if self.core().inbox.is_full() {

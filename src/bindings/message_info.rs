@@ -245,7 +245,7 @@ impl MQTTMessageInfo {
     fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         exit::guard_thread();
         self.check_queued(py)?;
-        let deadline = extract_deadline(timeout);
+        let deadline = extract_deadline(timeout)?;
         let cooperative = self.tracking.is_cooperative();
         let mut pause = SHORTEST_PAUSE;
         loop {
