@@ -118,6 +118,10 @@ exits: setup broker ## End two thousand processes with live clients, by each CPy
 	  tests/lifecycle/test_exit.py tests/lifecycle/test_exit_in_callbacks.py -k exits $(ARGS)
 	@STEPS=0 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/lifecycle/test_finalisers.py $(ARGS)
 
+.PHONY: links
+links: setup ## Send up to 10 MB over links of 5 kB/s to 1 MB/s (an hour)
+	@LINKS=1 $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 tests/lifecycle/test_links.py $(ARGS)
+
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's
 	@DIFFERENTIAL_PACKETS=1000000 cargo test --locked --profile checked --test differential -- --nocapture $(ARGS)

@@ -163,6 +163,7 @@ class Engine:
         *,
         unix: bool,
         relay: Relay | None,
+        below: int | None,
         layers: HandshakeLayers | None,
         client_id: bytes,
         clean_start: bool,

@@ -4,11 +4,11 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::engine::{Socket, SocketFamily};
+use crate::engine::{Below, Socket, SocketFamily};
 
 /// Makes a descriptor that Python detached ours.
 #[cfg(unix)]
-pub(super) fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
+pub(super) fn adopt(descriptor: u64, unix: bool, below: Option<i32>) -> PyResult<Socket> {
     use std::os::fd::{FromRawFd, OwnedFd};
     let descriptor =
         i32::try_from(descriptor).map_err(|_| PyValueError::new_err("descriptor out of range"))?;
@@ -16,16 +16,16 @@ pub(super) fn adopt(descriptor: u64, unix: bool) -> PyResult<Socket> {
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
     let family = if unix { SocketFamily::Unix } else { SocketFamily::Tcp };
-    Ok(Socket { family, socket: owned.into() })
+    Ok(Socket { family, socket: owned.into(), below: below.map(Below) })
 }
 
 #[cfg(windows)]
-pub(super) fn adopt(descriptor: u64, _unix: bool) -> PyResult<Socket> {
+pub(super) fn adopt(descriptor: u64, _unix: bool, below: Option<i32>) -> PyResult<Socket> {
     use std::os::windows::io::{FromRawSocket, OwnedSocket};
     // SAFETY: `Client` detached the descriptor from its socket object; nobody else owns it.
     #[allow(unsafe_code)]
     let owned = unsafe { OwnedSocket::from_raw_socket(descriptor) };
-    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into() })
+    Ok(Socket { family: SocketFamily::Tcp, socket: owned.into(), below: below.map(Below) })
 }
 
 #[cfg(unix)]

@@ -151,15 +151,17 @@ impl Engine {
 
     /// Takes a connected socket over, by its descriptor, with the layers whose handshakes are done on
     /// it, and sends CONNECT; `rewrite` gets the packet and returns what goes out in its place. With a
-    /// `relay`, bytes are sent when that has passed them on.
-    #[pyo3(signature = (descriptor, *, unix, relay, layers, client_id, clean_start, keep_alive, username,
-                        password, will, properties, bridge, connack_timeout, rewrite=None))]
+    /// `relay`, bytes are sent when that has passed them on. `below` is the descriptor of the socket to
+    /// the server, if another.
+    #[pyo3(signature = (descriptor, *, unix, relay, below, layers, client_id, clean_start, keep_alive,
+                        username, password, will, properties, bridge, connack_timeout, rewrite=None))]
     #[allow(clippy::too_many_arguments)]
     fn connect(
         &self,
         descriptor: u64,
         unix: bool,
         relay: Option<&Relay>,
+        below: Option<i32>,
         layers: Option<&HandshakeLayers>,
         client_id: Vec<u8>,
         clean_start: bool,
@@ -172,7 +174,7 @@ impl Engine {
         connack_timeout: f64,
         rewrite: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let socket = adopt(descriptor, unix)?;
+        let socket = adopt(descriptor, unix, below)?;
         let will = match will {
             None => None,
             Some((topic, payload, qos, retain, properties)) => Some(Will {
@@ -354,7 +356,7 @@ impl Engine {
     /// Changes when the connection makes progress.
     #[getter]
     fn progress(&self) -> (u64, usize, bool) {
-        self.core().with_session(|session| session.progress())
+        self.core().progress()
     }
 
     /// Takes all QoS > 0 messages out that are not finished.

@@ -1,12 +1,13 @@
 //! The handshakes of TLS by rustls and of WebSocket, for the thread that connects.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::prelude::*;
 
 use crate::engine::{self, Layers, TlsConfig, TlsOptions, Upgrade};
 
+use super::convert::extract_timeout;
 use super::descriptor::adopt;
 use super::errors::{handshake_error, tls_setup_error};
 
@@ -82,8 +83,8 @@ pub(super) fn handshake(
     request: Option<Vec<u8>>,
     key: &str,
 ) -> PyResult<HandshakeLayers> {
-    let deadline = Instant::now() + Duration::try_from_secs_f64(timeout).unwrap_or_default();
-    let socket = adopt(descriptor, unix)?.socket;
+    let socket = adopt(descriptor, unix, None)?.socket;
+    let deadline = Instant::now() + extract_timeout(timeout)?;
     let connection = match tls {
         Some(config) => Some(config.0.connect(server_name, any_name).map_err(handshake_error)?),
         None => None,

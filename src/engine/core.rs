@@ -9,7 +9,7 @@ use atomic_waker::AtomicWaker;
 use crate::codec::{EncodeError, Properties, QoS, ReasonCode};
 use crate::session::{
     ConnectOptions, Event, Handover, Outgoing, Receipt, RefusedPublish, RequestError, Session,
-    SessionConfig, SubscriptionRequest, Ticket,
+    SessionConfig, StallWatch, SubscriptionRequest, Ticket,
 };
 
 use super::fork;
@@ -60,6 +60,8 @@ pub(super) struct Link {
     pub(super) writer: Arc<Writer>,
     /// The I/O task knows of output, or has been told; it takes more when it is through.
     pub(super) task_writes: bool,
+    /// Whether those who wait for room wait for a peer that takes anything.
+    room: StallWatch,
     /// By then the I/O task looks for output unasked.
     pub(super) looks_again: Option<Instant>,
     /// What is on its way through a relay, if there is one.
@@ -160,21 +162,43 @@ impl Core {
         relay: Option<&Relay>,
         options: &ConnectOptions,
         packet: Option<&[u8]>,
-    ) -> Result<u32, ConnectError> {
+    ) -> Result<(), ConnectError> {
         let runtime = {
             let mut process = process();
             process.register(self);
             process.handle()?
         };
         let _context = runtime.enter();
+        spawn(self.start(socket, layers, relay, options, packet)?)?;
+        Ok(())
+    }
+
+    /// The task of the next connection; it has to be spawned, or the connection ends with it.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        socket: Socket,
+        layers: Option<Layers>,
+        relay: Option<&Relay>,
+        options: &ConnectOptions,
+        packet: Option<&[u8]>,
+    ) -> Result<IoTask, ConnectError> {
         #[cfg(unix)]
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&socket.socket);
         let (reader, writer) = socket.split(layers)?;
         let mut state = self.lock();
+        state.link = None;
         state.session.handle_closed(None);
         state.session.drain_events();
         self.inbox.forget_connection();
-        let epoch = state.session.connect(options, Instant::now())?;
+        let now = Instant::now();
+        let epoch = match state.session.connect(options, now) {
+            Ok(epoch) => epoch,
+            Err(error) => {
+                drop(state);
+                self.io_waker.wake();
+                return Err(error.into());
+            }
+        };
         if let Some(packet) = packet {
             state.session.replace_connect(packet);
         }
@@ -186,6 +210,7 @@ impl Core {
             epoch,
             writer: Arc::clone(&writer),
             task_writes: true,
+            room: StallWatch::new(0, now, STALLED),
             looks_again: None,
             carried,
             #[cfg(unix)]
@@ -193,8 +218,7 @@ impl Core {
         });
         drop(state);
         self.io_waker.wake();
-        spawn(IoTask::new(Arc::clone(self), epoch, reader, writer))?;
-        Ok(epoch)
+        Ok(IoTask::new(Arc::clone(self), epoch, reader, writer))
     }
 
     /// Gives the connection up at once; no event tells of it.
@@ -408,9 +432,14 @@ impl Core {
     /// Waits until the unsent bytes are well below the high-water mark, the connection ended, or it
     /// has stalled: true. False asks for another call.
     pub fn wait_for_room(&self, since: Instant) -> bool {
-        let before = self.lock().session.unsent();
-        self.wait_a_while(None, State::has_room)
-            || (self.lock().session.unsent() >= before && since.elapsed() > STALLED)
+        if self.wait_a_while(None, State::has_room) {
+            return true;
+        }
+        let mut state = self.lock();
+        let State { session, link, .. } = &mut *state;
+        let Some(link) = link else { return true };
+        let has_stalled = link.room.has_stalled(session.taken(link.writer.held()), Instant::now());
+        has_stalled && since.elapsed() > STALLED
     }
 
     /// The same for those who must not wait: whether there is room. If not, the inbox's descriptor
@@ -438,7 +467,13 @@ impl Core {
         })
     }
 
-    /// The same to the end; how many messages are left.
+    /// Changes when the connection makes progress.
+    pub fn progress(&self) -> (u64, usize, bool) {
+        let state = self.lock();
+        state.session.progress(state.link.as_ref().map_or(0, |link| link.writer.held()))
+    }
+
+    /// Waits so to the end; how many messages are left.
     pub fn wait_until_handed_over(&self, deadline: Instant) -> usize {
         while !self.wait_for_handing_over(deadline) {
             if Instant::now() >= deadline {

@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep_until};
+
+use crate::session::StallWatch;
 
 use super::coalesce::{self, Pace};
 use super::core::{Core, Link, State};
@@ -23,8 +26,10 @@ const READ_SIZE: usize = 64 << 10;
 const WRITES_IN_A_ROW: usize = 32;
 /// After a hurried read, output may wait this long for the next one to take it along.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// How long the server gets to close its side after the last packet.
+/// How long the server gets to close its side when it has the last packet.
 const LINGER: Duration = Duration::from_secs(1);
+/// A server that has yet to take the last bytes may take none for this long.
+const STALLED: Duration = Duration::from_secs(5);
 /// A written buffer above this is given back to the allocator.
 const KEEP_BUFFER: usize = 1 << 20;
 
@@ -39,7 +44,7 @@ pub(super) struct IoTask {
     reader: Reader,
     /// Dropping it, once nobody else has it, ends our side of the connection.
     writer: Option<Arc<Writer>>,
-    lingering: bool,
+    lingering: Option<Linger>,
     /// Taken from the session; the first `written` bytes are through.
     buffer: Vec<u8>,
     written: usize,
@@ -52,6 +57,13 @@ pub(super) struct IoTask {
     timer: Pin<Box<Sleep>>,
     /// What `timer` is set to; it only moves when that is too late or has come.
     armed: Option<Instant>,
+}
+
+/// The time after the last packet.
+struct Linger {
+    /// When the server had yet to take bytes for the last time.
+    held_until: Instant,
+    watch: StallWatch,
 }
 
 /// Why the task ends.
@@ -72,7 +84,7 @@ impl IoTask {
             epoch,
             reader,
             writer: Some(writer),
-            lingering: false,
+            lingering: None,
             buffer: Vec::new(),
             written: 0,
             unreported: 0,
@@ -231,12 +243,18 @@ impl IoTask {
     /// Lets time pass for the session; true when that may have made output.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let core = Arc::clone(&self.core);
+        let now = Instant::now();
         match (next_deadline(&*self.lock(&core)?), self.armed) {
             (Some(deadline), Some(armed)) if armed <= deadline => {}
             (Some(deadline), _) => self.arm(deadline),
-            (None, _) => return Ok(false),
+            (None, _) => {
+                self.armed = None;
+                return Ok(false);
+            }
         }
-        if self.timer.as_mut().poll(cx).is_pending() {
+        // The clock is asked first: a timer counts as not elapsed when the reads of this task have used
+        // up its share of the thread, as they do under a flood.
+        if !self.is_due(now) && self.timer.as_mut().poll(cx).is_pending() {
             return Ok(false);
         }
         let now = Instant::now();
@@ -246,7 +264,8 @@ impl IoTask {
             link.task_writes = true;
             link.looks_again = link.looks_again.filter(|at| *at > now);
         }
-        state.session.handle_timeout(now, reading);
+        let writer = self.writer.as_ref();
+        state.session.handle_timeout(now, reading, || writer.map_or(0, |writer| writer.held()));
         self.push_events(&mut state);
         let next = next_deadline(&state);
         drop(state);
@@ -257,6 +276,11 @@ impl IoTask {
         Ok(true)
     }
 
+    /// Whether what the timer is armed for has come.
+    fn is_due(&self, now: Instant) -> bool {
+        self.armed.is_some_and(|armed| armed <= now)
+    }
+
     fn arm(&mut self, deadline: Instant) {
         self.timer.as_mut().reset(deadline.into());
         self.armed = Some(deadline);
@@ -264,16 +288,35 @@ impl IoTask {
 
     /// After the last packet: takes leave, waits for the server to close its side, and throws away what
     /// it still sends. Closing with unread bytes would make the kernel take back what was not delivered
-    /// yet.
+    /// yet. A server that takes what the kernel still has gets as long as it needs.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.writer.take_if(|writer| writer.poll_finish(cx).is_ready());
+        if self.poll_silence(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            let now = Instant::now();
+            if !self.is_due(now) && self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let held = self.reader.held();
+            let Some(linger) = &mut self.lingering else { return Poll::Ready(()) };
+            if linger.is_over(held, now) {
+                return Poll::Ready(());
+            }
+            let next = linger.deadline(now);
+            self.arm(next);
+        }
+    }
+
+    /// Reads and forgets until the server has closed its side.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
                 let mut buffer = ReadBuf::new(scratch);
-                match self.reader.poll_read(cx, &mut buffer) {
-                    Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => return self.timer.as_mut().poll(cx),
+                match ready!(self.reader.poll_read(cx, &mut buffer)) {
+                    Ok(()) if !buffer.filled().is_empty() => {}
+                    _ => return Poll::Ready(()),
                 }
             }
         })
@@ -284,17 +327,18 @@ impl IoTask {
         coalesce::resume_overdue();
         loop {
             self.poll_output(cx)?;
-            if self.poll_input(cx)? {
+            let may_have_more = self.poll_input(cx)?;
+            if may_have_more && !self.is_due(Instant::now()) {
                 continue;
             }
-            if !self.poll_timer(cx)? {
+            if !self.poll_timer(cx)? && !may_have_more {
                 return Ok(());
             }
         }
     }
 
     /// Tells the session and the application; false when that is no longer this task's to do.
-    fn close(&mut self, end: &End) -> bool {
+    fn close(&self, end: &End) -> bool {
         let error = match end {
             End::Superseded => return false,
             End::Wanted => None,
@@ -304,12 +348,12 @@ impl IoTask {
         if state.link.take_if(|link: &mut Link| link.epoch == self.epoch).is_none() {
             return false;
         }
-        state.lingering += 1;
         if state.session.is_leaving() {
             runtime::count_lost(state.session.not_handed_over());
         }
         state.session.handle_closed(error);
         self.core.inbox.push_all(state.session.drain_events());
+        state.lingering += 1;
         drop(state);
         self.core.notify_progress();
         true
@@ -317,29 +361,57 @@ impl IoTask {
 }
 
 impl Drop for IoTask {
+    /// A task that panicked leaves no connection behind that nobody serves, and says so.
     fn drop(&mut self) {
-        if self.lingering {
+        let failed = End::Transport("the task of the connection failed".into());
+        // The session may be what panicked.
+        let closed = catch_unwind(AssertUnwindSafe(|| self.close(&failed)));
+        if self.lingering.is_some() || closed.unwrap_or(false) {
             self.core.lock().lingering -= 1;
             self.core.notify_progress();
         }
     }
 }
 
+impl Linger {
+    fn new(held: usize, now: Instant) -> Self {
+        Self { held_until: now, watch: StallWatch::new(taken(held), now, STALLED) }
+    }
+
+    fn is_over(&mut self, held: usize, now: Instant) -> bool {
+        if held > 0 {
+            self.held_until = now;
+        }
+        self.watch.has_stalled(taken(held), now) || now >= self.held_until + LINGER
+    }
+
+    fn deadline(&self, now: Instant) -> Instant {
+        // A fifth of the time, so that it is not late by more.
+        self.watch.deadline().min(self.held_until + LINGER).min(now + LINGER / 5)
+    }
+}
+
+/// Nothing is sent any more: what is held gets less as the server takes it.
+fn taken(held: usize) -> u64 {
+    u64::MAX - held as u64
+}
+
 impl Future for IoTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.lingering {
+        if self.lingering.is_some() {
             return self.poll_linger(cx);
         }
         match self.poll_all(cx) {
             Ok(()) => Poll::Pending,
             Err(end) => {
-                self.lingering = self.close(&end);
-                if !self.lingering {
+                if !self.close(&end) {
                     return Poll::Ready(());
                 }
-                self.arm(Instant::now() + LINGER);
+                let now = Instant::now();
+                self.lingering = Some(Linger::new(self.reader.held(), now));
+                self.arm(now + LINGER / 5);
                 self.poll_linger(cx)
             }
         }
@@ -353,4 +425,46 @@ fn next_deadline(state: &State) -> Option<Instant> {
 
 fn transport(error: &io::Error) -> End {
     End::Transport(error.to_string())
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::codec::{Properties, Version};
+    use crate::engine::{Socket, SocketFamily};
+    use crate::session::{Closed, ConnectOptions, Event, SessionConfig};
+
+    use super::*;
+
+    /// What a panic in a task comes to: the runtime drops it before it has ended.
+    #[test]
+    fn a_task_that_fails_ends_its_connection_and_says_so() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+        let core = Core::new(SessionConfig { version: Version::V311, ..Default::default() });
+        let (socket, _peer) =
+            socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        let socket = Socket { family: SocketFamily::Unix, socket, below: None };
+        let options = ConnectOptions {
+            client_id: "c".into(),
+            clean_start: true,
+            keep_alive: 0,
+            username: None,
+            password: None,
+            will: None,
+            properties: Properties::default(),
+            bridge: false,
+            connack_timeout: Duration::from_secs(5),
+        };
+        let task = core.start(socket, None, None, &options, None).unwrap();
+        assert!(core.lock().link.is_some());
+        drop(task);
+        assert!(core.lock().link.is_none());
+        assert_eq!(core.lock().lingering, 0);
+        match core.next_event() {
+            Some(Event::Closed(Closed::Lost(why))) => assert!(why.contains("failed"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(core.next_event().is_none());
+    }
 }

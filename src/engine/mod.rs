@@ -26,6 +26,6 @@ pub use inbox::{Inbox, Patience};
 pub use layers::Layers;
 pub use relay::Relay;
 pub use runtime::flush_all;
-pub use stream::{Socket, SocketFamily};
+pub use stream::{Below, Socket, SocketFamily};
 pub use tls::{TlsConfig, TlsOptions, TlsSetupError};
 pub use upgrade::{MAX_HEAD, UpgradeError, check_answer};

@@ -26,7 +26,13 @@ pub enum SocketFamily {
 pub struct Socket {
     pub family: SocketFamily,
     pub socket: socket2::Socket,
+    pub below: Option<Below>,
 }
+
+/// The descriptor of the socket to the server, where somebody else moves our bytes there. It stays
+/// theirs: it is only asked a question, which does no harm when it has come to stand for something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Below(pub i32);
 
 #[derive(Debug)]
 pub(super) enum ReadHalf {
@@ -55,6 +61,7 @@ pub(super) enum Stream<'a> {
 pub(super) struct Reader {
     half: ReadHalf,
     layers: Option<SharedLayers>,
+    below: Option<Below>,
 }
 
 /// The sending half, shared with threads that send directly.
@@ -62,6 +69,7 @@ pub(super) struct Reader {
 pub(super) struct Writer {
     half: WriteHalf,
     layers: Option<SharedLayers>,
+    below: Option<Below>,
 }
 
 impl Socket {
@@ -81,8 +89,9 @@ impl Socket {
             }
         };
         let layers = layers.map(SharedLayers::new);
-        let reader = Reader { half: reading, layers: layers.clone() };
-        Ok((reader, Arc::new(Writer { half: writing, layers })))
+        let below = self.below;
+        let reader = Reader { half: reading, layers: layers.clone(), below };
+        Ok((reader, Arc::new(Writer { half: writing, layers, below })))
     }
 }
 
@@ -125,9 +134,81 @@ impl Stream<'_> {
             Self::Unix(stream) => stream.poll_write_ready(cx),
         }
     }
+
+    /// Bytes that were written and that the peer has not acknowledged, on a unix socket those that it
+    /// has not read. 0 where the system does not say.
+    fn held(self, below: Option<Below>) -> usize {
+        let own = match self {
+            Self::Tcp(stream) => held_by(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => held_by(stream),
+        };
+        own + below.filter(|below| below.0 >= 0).map_or(0, Below::held)
+    }
+}
+
+impl Below {
+    #[cfg(unix)]
+    fn held(self) -> usize {
+        // SAFETY: the call reads a figure of the descriptor's queue and changes nothing. If its owner has
+        // closed it the call fails; if it stands for another file by now, the figure means nothing, and a
+        // peer gets a little more or less time.
+        #[allow(unsafe_code)]
+        let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(self.0) };
+        held_by(&descriptor)
+    }
+
+    #[cfg(not(unix))]
+    fn held(self) -> usize {
+        0
+    }
+}
+
+/// SIOCOUTQ.
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64",
+        target_arch = "s390x"
+    )
+))]
+fn held_by(socket: &impl std::os::fd::AsFd) -> usize {
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: SIOCOUTQ writes one int, on sockets and terminals alike.
+    #[allow(unsafe_code)]
+    let held = unsafe {
+        rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<{ SIOCOUTQ }, std::ffi::c_int>::new())
+    };
+    held.ok().and_then(|held| usize::try_from(held).ok()).unwrap_or(0)
+}
+
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "loongarch64",
+        target_arch = "s390x"
+    )
+)))]
+fn held_by<T>(_: &T) -> usize {
+    0
 }
 
 impl Reader {
+    /// As [`Writer::held`].
+    pub(super) fn held(&self) -> usize {
+        self.half.stream().held(self.below)
+    }
+
     /// Puts at least one byte of the server's into the buffer; none is the end.
     pub(super) fn poll_read(
         &mut self,
@@ -148,6 +229,11 @@ impl Writer {
             #[cfg(unix)]
             WriteHalf::Unix(half) => Stream::Unix(half.as_ref()),
         }
+    }
+
+    /// Bytes that the socket took and the peer has not acknowledged, as far as that can be known.
+    pub(super) fn held(&self) -> usize {
+        self.stream().held(self.below)
     }
 
     /// Sends what the socket takes at once. After `WouldBlock` the next call has to begin with the

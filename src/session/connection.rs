@@ -1,6 +1,6 @@
 //! One connection of the session: its start, its end, its deadlines.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::codec::{
     Connect, Disconnect, EncodeError, Packet, Partial, Properties, ReasonCode, Version,
@@ -10,18 +10,17 @@ use super::authentication::Exchange;
 use super::config::ConnectOptions;
 use super::error::PeerError;
 use super::event::{Closed, Event, Trace};
-use super::keep_alive::{Due, KeepAlive};
+use super::keep_alive::{Due, KeepAlive, Outflow, STALLED};
 use super::limits::{ClientLimits, ServerLimits};
+use super::stall::StallWatch;
 use super::{Phase, Session};
-
-/// A closing connection may take this long without progress to get rid of its last bytes.
-pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Starts a connection: the transport stands, CONNECT goes out first [MQTT-3.1.0-1].
     pub fn connect(&mut self, options: &ConnectOptions, now: Instant) -> Result<u32, EncodeError> {
         self.reset_connection();
         self.leaving = None;
+        self.server = ServerLimits::default();
         let client_id = match &self.assigned_client_id {
             Some(assigned) if options.client_id.is_empty() => assigned.clone(),
             _ => options.client_id.clone(),
@@ -38,7 +37,6 @@ impl Session {
         })))?;
         self.connect_size = self.out.queued();
         self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
-        self.server = ServerLimits::default();
         self.clean_start = options.clean_start;
         self.clean_start_unanswered |= options.clean_start;
         self.client_id = client_id;
@@ -92,9 +90,11 @@ impl Session {
             // The reason goes without its explanations [MQTT-3.14.2-3], [MQTT-3.14.2-4].
             self.out.withdraw(size);
             let disconnect = Disconnect::new(reason, Properties::default());
-            let _ = self.send(&Packet::Disconnect(disconnect));
+            self.send_within_limit(&Packet::Disconnect(disconnect));
         }
-        self.phase = Phase::Draining { closed, deadline: now + DRAIN_TIMEOUT };
+        // What the transport holds comes to light with the first look.
+        let watch = StallWatch::new(self.taken(0), now, STALLED);
+        self.phase = Phase::Draining { closed, watch };
     }
 
     /// Ends the connection because of the server; MQTT 5.0 says why [MQTT-4.13.1-1].
@@ -136,9 +136,8 @@ impl Session {
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let of_phase = match &self.phase {
-            Phase::AwaitConnAck { deadline, .. } | Phase::Draining { deadline, .. } => {
-                Some(*deadline)
-            }
+            Phase::AwaitConnAck { deadline, .. } => Some(*deadline),
+            Phase::Draining { watch, .. } => Some(watch.deadline()),
             Phase::Online => self.keep_alive.as_ref().and_then(KeepAlive::deadline),
             Phase::Idle | Phase::Ended { .. } => return None,
         };
@@ -146,8 +145,11 @@ impl Session {
     }
 
     /// Time has passed. `reading` is false while the driver leaves received bytes alone because
-    /// the application does not take its events.
-    pub fn handle_timeout(&mut self, now: Instant, reading: bool) {
+    /// the application does not take its events. `held` is asked for the bytes that the transport
+    /// took and the peer has not acknowledged, 0 where that cannot be known.
+    pub fn handle_timeout(&mut self, now: Instant, reading: bool, held: impl Fn() -> usize) {
+        let (written, queued) = (self.out.written(), self.out.queued());
+        let outflow = || Outflow { taken: written.saturating_sub(held() as u64), queued };
         match &mut self.phase {
             // Nobody looked whether CONNACK has come.
             Phase::AwaitConnAck { deadline, timeout } if !reading => {
@@ -160,15 +162,19 @@ impl Session {
                 };
                 self.phase = Phase::Ended { closed };
             }
-            Phase::Draining { deadline, closed } if now >= *deadline => {
-                self.phase = Phase::Ended { closed: closed.clone() };
+            Phase::Draining { watch, closed } => {
+                let has_stalled =
+                    now >= watch.deadline() && watch.has_stalled(outflow().taken, now);
+                if has_stalled {
+                    self.phase = Phase::Ended { closed: closed.clone() };
+                }
             }
             Phase::Online => {
-                let due = self.keep_alive.as_mut().map_or(Due::Nothing, |k| k.due(now, reading));
-                match due {
+                let keep_alive = self.keep_alive.as_mut();
+                match keep_alive.map_or(Due::Nothing, |k| k.due(now, reading, &outflow)) {
                     Due::Nothing => {}
                     Due::Ping => {
-                        let _ = self.send(&Packet::PingReq);
+                        self.send_within_limit(&Packet::PingReq);
                         self.trace(|| Trace::SentPingReq);
                     }
                     Due::Dead => self.phase = Phase::Ended { closed: Closed::KeepAlive },
@@ -176,6 +182,6 @@ impl Session {
             }
             _ => {}
         }
-        self.leave_in_time(now);
+        self.leave_in_time(now, held);
     }
 }

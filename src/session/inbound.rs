@@ -20,6 +20,8 @@ use super::{Phase, Session};
 /// identifiers never has more than three answers for each on the way.
 const MOST_UNREAD_ANSWERS: u64 = 2 << 20;
 
+const PINGREQ_SIZE: usize = 2;
+
 impl Session {
     /// Takes bytes from the transport. A breach of the protocol ends the connection.
     pub fn handle_input(&mut self, mut chunk: Bytes, now: Instant) {
@@ -245,6 +247,12 @@ impl Session {
                 (&mut self.keep_alive, properties.server_keep_alive())
             {
                 keep_alive.set_interval(seconds);
+            }
+            if self.server.maximum_packet_size < PINGREQ_SIZE
+                && let Some(keep_alive) = &mut self.keep_alive
+            {
+                // Nothing can be asked, so silence says nothing.
+                keep_alive.set_interval(0);
             }
         }
         self.settle_session(session_present);

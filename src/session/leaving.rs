@@ -32,7 +32,7 @@ impl Session {
             latest: now + LATEST,
             progressed: now,
             look_at: now + LOOK_EVERY,
-            seen: self.progress(),
+            seen: self.progress(0),
         });
     }
 
@@ -61,18 +61,19 @@ impl Session {
         self.leaving.as_ref().map(|leaving| leaving.look_at)
     }
 
-    /// Changes when the connection makes progress.
-    pub fn progress(&self) -> (u64, usize, bool) {
-        (self.out.written(), self.ledger.len(), self.is_online())
+    /// Changes when the connection makes progress: when the peer, which has yet to acknowledge `held` of
+    /// the bytes that the transport took, acknowledges some.
+    pub fn progress(&self, held: usize) -> (u64, usize, bool) {
+        (self.taken(held), self.ledger.len(), self.is_online())
     }
 
     /// Ends the connection when it has gone on for long enough.
-    pub(super) fn leave_in_time(&mut self, now: Instant) {
-        let seen = self.progress();
-        let Some(leaving) = &mut self.leaving else { return };
-        if now < leaving.look_at {
+    pub(super) fn leave_in_time(&mut self, now: Instant, held: impl FnOnce() -> usize) {
+        if self.leaving.as_ref().is_none_or(|leaving| now < leaving.look_at) {
             return;
         }
+        let seen = self.progress(held());
+        let Some(leaving) = &mut self.leaving else { return };
         if leaving.seen != seen {
             leaving.seen = seen;
             leaving.progressed = now;

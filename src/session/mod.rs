@@ -24,6 +24,7 @@ mod outbox;
 mod own_aliases;
 mod own_packets;
 mod receiving;
+mod stall;
 mod ticket;
 
 use std::time::{Duration, Instant};
@@ -40,10 +41,10 @@ pub use ledger::{Progress, Unfinished};
 pub use limits::ServerLimits;
 pub use outbound::{Outgoing, Receipt, RefusedPublish, RequestError, SubscriptionRequest};
 pub use outbox::Handover;
+pub use stall::StallWatch;
 pub use ticket::Ticket;
 
 use authentication::Exchange;
-use connection::DRAIN_TIMEOUT;
 use ids::PacketIds;
 use keep_alive::KeepAlive;
 use leaving::Leaving;
@@ -66,7 +67,7 @@ enum Phase {
     /// The last packet is in the out-buffer; the connection ends when it is written.
     Draining {
         closed: Closed,
-        deadline: Instant,
+        watch: StallWatch,
     },
     /// Nothing more is to be written or read.
     Ended {
@@ -198,6 +199,12 @@ impl Session {
         self.out.unsent()
     }
 
+    /// Stream offset up to which the peer has everything, when it has yet to acknowledge `held` of the
+    /// bytes that the transport took.
+    pub fn taken(&self, held: usize) -> u64 {
+        self.out.written().saturating_sub(held as u64)
+    }
+
     /// QoS 0 messages not yet taken by the transport; all other packets count as one.
     pub fn unsent_packets(&self) -> usize {
         self.out.waiting_marks().max(usize::from(self.unsent() > 0))
@@ -252,6 +259,16 @@ impl Session {
         Ok(())
     }
 
+    /// As [`Self::send`]; a packet larger than the server takes is left out [MQTT-3.1.2-24].
+    fn send_within_limit(&mut self, packet: &Packet) {
+        let before = self.out.bytes.len();
+        let _ = self.send(packet);
+        let size = self.out.bytes.len() - before;
+        if size > self.server.maximum_packet_size {
+            self.out.withdraw(size);
+        }
+    }
+
     /// Swaps the encoded packets for the driver's empty buffer.
     pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
         debug_assert!(buffer.is_empty());
@@ -294,9 +311,6 @@ impl Session {
         }
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.handle_sent(now);
-        }
-        if let Phase::Draining { deadline, .. } = &mut self.phase {
-            *deadline = now + DRAIN_TIMEOUT;
         }
     }
 

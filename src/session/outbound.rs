@@ -206,6 +206,9 @@ impl Session {
                 }
                 Dispatch::Release { packet_id } => {
                     encode_ack(out, version, AckKind::PubRel, packet_id, ReasonCode::SUCCESS, &[]);
+                    if out.len() - before > server.maximum_packet_size {
+                        out.truncate(before);
+                    }
                     traced = Some(Trace::SentAck(AckKind::PubRel, packet_id));
                     true
                 }
@@ -319,6 +322,9 @@ impl Session {
     fn encode_ack(&mut self, kind: AckKind, packet_id: u16, reason: ReasonCode) {
         let before = self.out.bytes.len();
         encode_ack(&mut self.out.bytes, self.config.version, kind, packet_id, reason, &[]);
+        if self.out.bytes.len() - before > self.server.maximum_packet_size {
+            self.out.bytes.truncate(before);
+        }
         self.out.answered(before);
     }
 }

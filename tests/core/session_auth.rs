@@ -212,7 +212,7 @@ fn the_time_of_the_application_does_not_shrink_while_nobody_reads() {
     let mut rig = connecting();
     rig.feed(&auth(CONTINUE, &METHOD));
     rig.now += 5 * SECOND;
-    rig.session.handle_timeout(rig.now, false);
+    rig.session.handle_timeout(rig.now, false, || 0);
     rig.wait(40 * SECOND);
     assert!(rig.answer(CONTINUE, None));
 }

@@ -76,8 +76,11 @@ fn a_transport_without_progress_is_not_waited_for() {
         rig.session.handle_written(1, rig.now);
         rig.wait(4 * SECOND);
         assert!(!rig.session.wants_close(), "one byte is progress");
-        assert_eq!(rig.session.poll_timeout(), Some(rig.now + SECOND));
-        rig.wait(SECOND);
+        for _ in 0..5 {
+            assert!(!rig.session.wants_close());
+            assert_eq!(rig.session.poll_timeout(), Some(rig.now + SECOND), "a look");
+            rig.wait(SECOND);
+        }
         assert!(rig.session.wants_close());
         rig.session.handle_closed(None);
         assert!(matches!(rig.events().pop(), Some(Event::Closed(Closed::Requested))));

@@ -1,10 +1,10 @@
 //! What the server allows (Maximum QoS, Retain Available, Maximum Packet Size) and what we do.
 
 use oxmqtt::codec::{PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{LocalError, Outgoing, RequestError, SubscriptionRequest};
+use oxmqtt::session::{Closed, LocalError, Outgoing, RequestError, SubscriptionRequest};
 
-use crate::session_rig::{Rig, outgoing, properties, publishes};
-use crate::session_wire::{PUBACK, Sent, ack, deliver};
+use crate::session_rig::{Rig, SECOND, outgoing, properties, publishes};
+use crate::session_wire::{PUBACK, Sent, ack, deliver, packet};
 
 const QOS_1: QoS = QoS::AtLeastOnce;
 
@@ -168,4 +168,28 @@ fn unsent_bytes_are_bounded() {
     // What leaves makes room.
     rig.session.handle_sent_directly(payload.len(), rig.now);
     rig.publish_0(b"m");
+}
+
+/// The smallest packets have two bytes, acknowledgements four: without leave to send them they stay away.
+#[test]
+fn nothing_is_sent_that_is_too_large_however_small() {
+    for maximum in 1..=4 {
+        let mut rig = Rig::new(Version::V5);
+        rig.options.keep_alive = 1;
+        rig.go_online(false, &[0x27, 0, 0, 0, maximum]);
+        let acknowledged = rig.exchange(&deliver(Version::V5, 2, 1)).len();
+        assert_eq!(acknowledged, usize::from(maximum == 4), "{maximum}");
+        rig.feed(&packet(0xD0, &[]));
+        rig.wait(SECOND);
+        let asked: &[Sent] = if maximum < 2 { &[] } else { &[Sent::PingReq] };
+        assert_eq!(rig.sent(), asked, "{maximum}");
+        if maximum < 2 {
+            rig.wait(100 * SECOND);
+            assert!(rig.session.is_online(), "given up for a question that was not asked");
+        }
+        rig.session.disconnect(ReasonCode(0), Properties::default(), rig.now);
+        let goodbye: &[Sent] = if maximum < 2 { &[] } else { &[Sent::Disconnect(0)] };
+        assert_eq!(rig.sent(), goodbye, "{maximum}");
+        assert!(matches!(rig.closed(), Closed::Requested));
+    }
 }

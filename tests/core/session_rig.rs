@@ -164,7 +164,7 @@ impl Rig {
 
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
-        self.session.handle_timeout(self.now, true);
+        self.session.handle_timeout(self.now, true, || 0);
     }
 
     /// Closes the transport as the session wants; returns why.

@@ -1,6 +1,6 @@
 //! Deadlines in virtual time: CONNACK, keep-alive, a peer that is gone, a full inbox.
 
-use oxmqtt::codec::{QoS, Version};
+use oxmqtt::codec::{Properties, QoS, ReasonCode, Version};
 use oxmqtt::session::{Closed, Trace};
 
 use crate::VERSIONS;
@@ -38,7 +38,7 @@ fn the_deadline_of_connack_waits_while_nothing_is_read() {
         rig.connect();
         for _ in 0..3 {
             rig.now += 5 * SECOND;
-            rig.session.handle_timeout(rig.now, false);
+            rig.session.handle_timeout(rig.now, false, || 0);
             assert!(!rig.session.wants_close());
             assert_eq!(rig.session.poll_timeout(), Some(rig.now + 5 * SECOND));
         }
@@ -67,9 +67,11 @@ fn a_silent_peer_is_given_up_after_one_and_a_half_keep_alives() {
         let mut rig = keep_alive(version, 10);
         rig.wait(10 * SECOND);
         assert_eq!(rig.sent(), [Sent::PingReq]);
-        assert_eq!(rig.session.poll_timeout(), Some(rig.now + 5 * SECOND));
-        rig.wait(4 * SECOND);
-        assert!(rig.session.is_online());
+        for _ in 0..4 {
+            assert_eq!(rig.session.poll_timeout(), Some(rig.now + SECOND), "a look");
+            rig.wait(SECOND);
+            assert!(rig.session.is_online());
+        }
         rig.wait(SECOND);
         assert!(matches!(rig.closed(), Closed::KeepAlive));
     }
@@ -145,13 +147,13 @@ fn a_full_inbox_suspends_the_verdict_and_keeps_pinging() {
         let mut pings = 0;
         for _ in 0..100 {
             rig.now += SECOND;
-            rig.session.handle_timeout(rig.now, false);
+            rig.session.handle_timeout(rig.now, false, || 0);
             pings += rig.sent().len();
         }
         assert_eq!(pings, 10);
         assert!(rig.session.is_online());
         rig.now += 14 * SECOND;
-        rig.session.handle_timeout(rig.now, true);
+        rig.session.handle_timeout(rig.now, true, || 0);
         rig.sent();
         assert!(rig.session.is_online() || rig.session.wants_close());
     }
@@ -161,11 +163,11 @@ fn a_full_inbox_suspends_the_verdict_and_keeps_pinging() {
 fn after_a_full_inbox_a_dead_peer_is_still_found() {
     let mut rig = keep_alive(Version::V311, 10);
     rig.now += 60 * SECOND;
-    rig.session.handle_timeout(rig.now, false);
+    rig.session.handle_timeout(rig.now, false, || 0);
     let resumed = rig.now;
     while rig.session.is_online() {
         rig.now = rig.session.poll_timeout().unwrap();
-        rig.session.handle_timeout(rig.now, true);
+        rig.session.handle_timeout(rig.now, true, || 0);
         rig.sent();
     }
     assert!(rig.now <= resumed + 15 * SECOND);
@@ -181,7 +183,7 @@ fn a_deadline_that_was_served_moves_on() {
                     break;
                 };
                 rig.now = deadline;
-                rig.session.handle_timeout(rig.now, reading);
+                rig.session.handle_timeout(rig.now, reading, || 0);
                 rig.sent();
                 assert_ne!(rig.session.poll_timeout(), Some(deadline), "a driver would spin");
             }
@@ -214,4 +216,70 @@ fn pings_are_traced_on_request() {
     let expected =
         format!("[Trace({:?}), Trace({:?})]", Trace::SentPingReq, Trace::ReceivedPingResp);
     assert_eq!(events, expected);
+}
+
+/// A PINGREQ that waits behind our own bytes is not unanswered while those leave.
+#[test]
+fn a_slow_link_is_not_a_dead_peer() {
+    let mut rig = keep_alive(Version::V311, 2);
+    let size = 1_000_000;
+    rig.publish_0(&vec![0; size]);
+    let mut buffer = Vec::new();
+    rig.session.take_output(&mut buffer);
+    rig.session.handle_written(buffer.len(), rig.now);
+    let start = rig.now;
+    let mut held = buffer.len();
+    while held > 0 {
+        let deadline = rig.session.poll_timeout().unwrap();
+        rig.now = deadline;
+        let passed = (rig.now - start).as_secs() as usize;
+        held = buffer.len().saturating_sub(passed * 5_000);
+        rig.session.handle_timeout(rig.now, true, || held);
+        assert!(rig.session.is_online(), "given up with {held} bytes on their way");
+        rig.sent();
+    }
+    rig.feed(&PINGRESP);
+    let asked = rig.now;
+    while rig.session.is_online() {
+        rig.now = rig.session.poll_timeout().unwrap();
+        rig.session.handle_timeout(rig.now, true, || 0);
+        rig.sent();
+    }
+    assert!(rig.now <= asked + 3 * SECOND, "its silence counts now");
+}
+
+/// Bytes that the kernel took and the peer does not take are no sign of life.
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    let mut rig = keep_alive(Version::V311, 2);
+    rig.publish_0(&[0; 1000]);
+    rig.sent();
+    let (start, mut held) = (rig.now, 1000);
+    while rig.session.is_online() {
+        rig.now = rig.session.poll_timeout().unwrap();
+        rig.session.handle_timeout(rig.now, true, || held);
+        held += 2 * rig.sent().len();
+    }
+    assert_eq!(rig.now, start + 7 * SECOND, "asked after two seconds, five without a move");
+}
+
+#[test]
+fn draining_goes_on_while_the_peer_takes_bytes() {
+    let mut rig = keep_alive(Version::V311, 0);
+    rig.publish_0(&[0; 100_000]);
+    rig.session.disconnect(ReasonCode(0), Properties::default(), rig.now);
+    let mut buffer = Vec::new();
+    rig.session.take_output(&mut buffer);
+    rig.session.handle_written(50_000, rig.now);
+    for step in 1..=20 {
+        rig.now = rig.session.poll_timeout().unwrap();
+        rig.session.handle_timeout(rig.now, true, || 50_000 - step);
+        assert!(!rig.session.wants_close());
+    }
+    let stopped = rig.now;
+    while !rig.session.wants_close() {
+        rig.now = rig.session.poll_timeout().unwrap();
+        rig.session.handle_timeout(rig.now, true, || 49_980);
+    }
+    assert_eq!(rig.now, stopped + 5 * SECOND);
 }

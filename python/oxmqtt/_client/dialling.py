@@ -342,11 +342,13 @@ class Dialling(Proxies, WebSockets):
             )
             line, args = connect_line(flags, self._client_id, self._connect_properties, self._v5)
             self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+        below = sock._below()
         descriptor, unix = sock._hand_over()
         self._engine.connect(
             descriptor,
             unix=unix,
             relay=sock._relay,
+            below=below,
             layers=layers,
             client_id=self._client_id,
             clean_start=clean,

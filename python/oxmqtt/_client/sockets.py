@@ -74,6 +74,10 @@ class ConnectionSocket(socket.socket):
             raise _closed()
         return connected.detach(), is_unix(connected)
 
+    def _below(self) -> int | None:
+        """The descriptor of the socket to the server, where the engine has another."""
+        return None
+
     def _error(self) -> BaseException | None:
         """Why the connection broke, where the engine cannot know."""
         return None
@@ -183,6 +187,9 @@ class TlsConnectionSocket(ConnectionSocket):
         self._tls = cast("ssl.SSLSocket", connected)  # as far as programs ask it
         self._relay = _native.Relay()
         self._stream, self._connected = pump.pump.connect(connected, self._relay)
+
+    def _below(self) -> int | None:
+        return self._tls.fileno() if os.name == "posix" else None
 
     def _error(self) -> BaseException | None:
         return self._stream.error

@@ -4,6 +4,7 @@ use oxmqtt::codec::{QoS, Version};
 use oxmqtt::session::{Closed, Event, Handover};
 
 use super::client::{Fate, Use, refusal};
+use super::clock::Asked;
 use super::hostile::NOBODYS;
 use super::link::{End, Grant, Link};
 use super::mutant::Mutant;
@@ -32,7 +33,9 @@ impl World {
             }
             (Closed::KeepAlive, None) => {
                 let silent = now - link.heard;
-                ensure!(Deadline, link.asked, "given up without a PINGREQ");
+                let asked = &link.asked;
+                let is_due = asked.as_ref().is_some_and(|asked| asked.has_expired(now));
+                ensure!(Deadline, is_due, "given up too soon: {asked:?}");
                 ensure!(Deadline, silent >= link.interval / 2, "given up after {silent:?}");
                 true
             }
@@ -98,8 +101,9 @@ impl World {
                 _ => return,
             },
             Sent::PingReq => {
-                link.asked = true;
-                link.sent = self.now;
+                let (now, waiting) = (self.now, link.up.len());
+                link.asked.get_or_insert_with(|| Asked::new(now, link.interval, waiting));
+                link.sent = now;
                 return;
             }
             Sent::Disconnect(reason) => {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::clock::Asked;
+
 /// What the server allows on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Grant {
@@ -204,7 +206,7 @@ pub(crate) struct Link {
     pub(crate) dead_at: Instant,
     pub(crate) sent: Instant,
     /// A PINGREQ went out since bytes came last.
-    pub(crate) asked: bool,
+    pub(crate) asked: Option<Asked>,
     /// When the out-buffer last got smaller, or the goodbye was put into it.
     pub(crate) drained: Instant,
 }
@@ -233,7 +235,7 @@ impl Link {
             heard: now,
             dead_at: now + keep_alive * 3 / 2,
             sent: now,
-            asked: false,
+            asked: None,
             drained: now,
         }
     }
@@ -245,7 +247,7 @@ impl Link {
     /// Bytes came, or silence is our own doing.
     pub(crate) fn hear(&mut self, now: Instant) {
         self.heard = now;
-        self.asked = false;
+        self.asked = None;
         self.dead_at = now + self.interval * 3 / 2;
     }
 

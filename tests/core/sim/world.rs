@@ -239,6 +239,9 @@ impl World {
         }
         if count > 0 {
             (link.sent, link.drained) = (self.now, self.now);
+            if let Some(asked) = &mut link.asked {
+                asked.carry(count, self.now);
+            }
             self.session.handle_written(count, self.now);
         }
         let handed_over = std::mem::take(&mut self.server.handed_over);

@@ -291,7 +291,7 @@ impl<'a> Driver<'a> {
             idle = if stands { idle + 1 } else { 0 };
             assert!(idle < 3, "a deadline that time does not move");
             self.now = self.now.max(deadline);
-            self.session.handle_timeout(self.now, reading);
+            self.session.handle_timeout(self.now, reading, || 0);
             self.look();
         }
         self.now = target;
