@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -19,9 +19,6 @@ use super::errors::{ErrorCode, out_of_memory};
 use super::exit;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
-
-/// How long a publish without a loop waits to call `on_publish` itself.
-const HANDOVER: Duration = Duration::from_millis(20);
 
 /// The native base of :class:`oxmqtt.client.Client`; not for use on its own.
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]
@@ -109,12 +106,15 @@ impl ClientBase {
         }
         if shared.reports_published.load(Ordering::Relaxed)
             && let Tracking::Handover { shared, mark } = &info.tracking
-            && shared.is_without_loop()
         {
-            let deadline = Instant::now() + HANDOVER;
-            py.detach(|| shared.core.wait_for_handover(*mark, false, Some(deadline)));
+            if !shared.is_without_loop() {
+                if shared.in_callback() {
+                    shared.published_in_callback.store(mark + 1, Ordering::Relaxed);
+                }
+                return Ok(info);
+            }
             let engine = slf.get().engine.bind(py);
-            super::dispatch::dispatch_sent(engine, slf.as_any())?;
+            super::dispatch::dispatch_sent(engine, slf.as_any(), *mark)?;
         }
         Ok(info)
     }

@@ -21,6 +21,8 @@ use super::message::MQTTMessage;
 /// One call dispatches at most this many events, and for about this long.
 const MOST_EVENTS: usize = 4096;
 const LONGEST: Duration = Duration::from_millis(50);
+/// How long a publish without a loop waits to call `on_publish` itself.
+const HANDOVER: Duration = Duration::from_millis(20);
 
 /// The name of a topic, and the callbacks of the filters that match it.
 pub(super) type Topic = (Py<PyString>, Py<PyTuple>);
@@ -58,17 +60,32 @@ pub(super) fn drain(
     Ok(ended)
 }
 
-/// Dispatches the QoS 0 messages that were handed over, and nothing else.
-pub(super) fn dispatch_sent(engine: &Bound<'_, Engine>, client: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Calls `on_publish` for the QoS 0 message with this mark, which was published without a loop, for those
+/// handed over before it, and for those that `on_publish` publishes in turn; for nothing else.
+pub(super) fn dispatch_sent(
+    engine: &Bound<'_, Engine>,
+    client: &Bound<'_, PyAny>,
+    mark: u64,
+) -> PyResult<()> {
+    let py = client.py();
     let shared = &engine.get().shared;
-    let Some(_guard) = shared.enter_callbacks() else {
-        return Ok(());
-    };
-    let mut dispatcher = Dispatcher::new(engine.get(), client, None)?;
-    for event in shared.core.inbox.take_sent() {
-        dispatcher.dispatch(event)?;
+    let mut through = mark + 1;
+    loop {
+        let deadline = Some(Instant::now() + HANDOVER);
+        py.detach(|| shared.core.wait_for_handover(through - 1, false, deadline));
+        let Some(_guard) = shared.enter_callbacks() else {
+            return Ok(());
+        };
+        let mut dispatcher = Dispatcher::new(engine.get(), client, None)?;
+        while let Some(event) = shared.core.inbox.next_sent() {
+            dispatcher.dispatch(event)?;
+        }
+        through = shared.published_in_callback.swap(0, Ordering::Relaxed);
+        if through == 0 {
+            return Ok(());
+        }
+        py.check_signals()?;
     }
-    Ok(())
 }
 
 /// `time.monotonic`. The module asks for it when it is imported: at the end of the interpreter nothing can

@@ -322,12 +322,6 @@ impl Engine {
         self.core().inbox.release_descriptor();
     }
 
-    /// Calls `on_publish` for what a publish without a loop has just handed over.
-    fn dispatch_sent(slf: &Bound<'_, Self>, client: &Bound<'_, PyAny>) -> PyResult<()> {
-        exit::guard_thread();
-        super::dispatch::dispatch_sent(slf, client)
-    }
-
     /// Makes the descriptor readable once.
     fn interrupt(&self) {
         self.core().inbox.interrupt();

@@ -1,7 +1,7 @@
 //! What a client's Python objects share beside the engine: who runs callbacks, and a few flags.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::codec::Version;
 use crate::engine::Core;
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     /// A callback's exception does not end the loop, so its message counts as handled.
     pub(super) survives_exceptions: AtomicBool,
     /// The program hands out the packet identifiers: `_mid_generate` is its own.
+    /// Behind the mark of the QoS 0 message that a callback published last; 0 for none.
+    pub(super) published_in_callback: AtomicU64,
     pub(super) own_mids: AtomicBool,
 }
 
@@ -49,6 +51,7 @@ impl Default for Shared {
             own_mids: AtomicBool::new(false),
         }
     }
+            published_in_callback: AtomicU64::new(0),
 }
 
 /// Tells this thread from all others that live.

@@ -258,21 +258,18 @@ impl Inbox {
         back.signalled = false;
     }
 
-    /// Takes out the QoS 0 messages that were handed to the transport.
-    pub fn take_sent(&self) -> Vec<Event> {
+    /// Takes out the next QoS 0 messages that were handed to the transport.
+    pub fn next_sent(&self) -> Option<Event> {
         let mut front = lock(&self.front);
         let mut back = lock(&self.back);
-        let mut taken = Vec::new();
-        for queue in [&mut front.events, &mut back.events] {
-            let (sent, others) =
-                queue.drain(..).partition(|event| matches!(event, Event::Sent { .. }));
-            *queue = others;
-            let sent: VecDeque<Event> = sent;
-            taken.extend(sent);
-        }
-        let weight = taken.iter().map(Event::weight).sum();
-        self.weight.fetch_sub(weight, Ordering::Relaxed);
-        taken
+        let is_sent = |event: &Event| matches!(event, Event::Sent { .. });
+        let take = |queue: &mut VecDeque<Event>| {
+            let at = queue.iter().position(is_sent)?;
+            queue.remove(at)
+        };
+        let event = take(&mut front.events).or_else(|| take(&mut back.events))?;
+        self.weight.fetch_sub(event.weight(), Ordering::Relaxed);
+        Some(event)
     }
 
     /// Makes the descriptor readable once, whether or not events wait.

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(carried.written(8, 2), 0);
         assert_eq!(carried.passed_on(8), 0);
         assert_eq!(carried.passed_on(5), 5);
-        assert_eq!(carried.passed_on(12), 5);
-        assert_eq!(carried.passed_on(1), 2);
+        assert_eq!(carried.passed_on(12), 6);
+        assert_eq!(carried.passed_on(1), 1);
     }
 }

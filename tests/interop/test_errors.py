@@ -260,3 +260,55 @@ def test_disconnect_during_the_wait_for_a_reconnect(mqtt: ModuleType, peer: Scri
             3,
         )
         peer.expect_no_connection(0.1)
+
+
+def test_on_publish_that_raises_without_a_loop(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """It comes out of publish(); the other messages get theirs with the next call."""
+    client = clients.make(mqtt, "raises4")
+    told: list[int] = []
+
+    def on_publish(client: Any, userdata: Any, mid: int, *_: Any) -> None:
+        told.append(mid)
+        if len(told) == 1:
+            raise ZeroDivisionError("in a callback")
+
+    client.on_publish = on_publish
+    client.connect(broker.host, broker.port)
+    drive(client, client.is_connected, "the connection")
+    client.on_socket_register_write = lambda *_: None  # so that publish() calls nobody
+    mids = [client.publish("raises4", "x").mid for _ in range(5)]
+    drive_writing(client)
+    client.on_socket_register_write = None
+    with pytest.raises(ZeroDivisionError, match="in a callback"):
+        mids.append(client.publish("raises4", "x").mid)
+        drive(client, lambda: False, "an exception")
+    drive(client, lambda: len(told) == 6, "the other messages")
+    assert told[:5] == mids[:5]
+    client.disconnect()
+
+
+def drive_writing(client: Any) -> None:
+    """Lets what was published leave, without reading."""
+    if hasattr(client, "_engine"):
+        eventually(lambda: not client._engine.unsent, "all to be sent")
+
+
+@pytest.mark.parametrize("api", [1, 2])
+def test_on_publish_that_publishes_without_a_loop(
+    mqtt: ModuleType, broker: Mosquitto, api: int
+) -> None:
+    """A chain of messages ends inside the first publish()."""
+    client = clients.make(mqtt, "chain", api=api)
+    client.connect(broker.host, broker.port)
+    drive(client, client.is_connected, "the connection")
+    told: list[int] = []
+
+    def on_publish(client: Any, userdata: Any, mid: int, *_: Any) -> None:
+        told.append(mid)
+        if len(told) < 10:
+            client.publish("chain", "x")
+
+    client.on_publish = on_publish
+    client.publish("chain", "x")
+    assert len(told) == 10
+    client.disconnect()
