@@ -140,6 +140,13 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         self.acks.send(&self.engine.shared.core);
     }
 
+    /// Ends a round of `loop()` or `loop_read()`: the program may set its callbacks before what follows.
+    fn end_round(&self) {
+        if self.mailbox.is_none() && !self.engine.shared.looping.load(Ordering::Relaxed) {
+            self.engine.shared.paused.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn dispatch(&mut self, event: Event) -> PyResult<Option<i32>> {
         let py = self.client.py();
         let client = self.client;
@@ -164,6 +171,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
             Event::ConnAck { session_present, reason, properties } => {
+                self.end_round();
                 let arguments = (session_present, reason.0, to_python(py, &properties));
                 client.call_method1(intern!(py, "_connack_came"), arguments)?;
             }
@@ -173,6 +181,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
+                self.end_round();
                 let arguments = (packet_id, reasons, to_python(py, &properties));
                 client.call_method1(intern!(py, "_suback_came"), arguments)?;
             }

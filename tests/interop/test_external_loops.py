@@ -14,7 +14,7 @@ from support import clients, packets
 from support.mosquitto import Mosquitto
 from support.peer import ScriptedPeer
 from support.trace import Trace
-from support.waiting import Deadline
+from support.waiting import Deadline, drive
 
 
 class SelectLoop:
@@ -225,3 +225,40 @@ def test_first_loop_waits(mqtt: ModuleType, peer: ScriptedPeer) -> None:
     finally:
         answer.join()
         clients.dispose(client)
+
+
+def by_select(client: Any, done: Any, what: str) -> None:
+    SelectLoop(client).until(done, what)
+
+
+@pytest.mark.parametrize("loop", [drive, by_select], ids=["loop", "loop_read"])
+@pytest.mark.parametrize("answer", ["CONNACK", "SUBACK"])
+def test_a_round_ends_where_a_program_sets_its_callbacks(
+    mqtt: ModuleType, peer: ScriptedPeer, loop: Any, answer: str
+) -> None:
+    """What came right behind the answer waits for the next round, and the descriptor stays readable."""
+
+    def serve(peer: ScriptedPeer) -> None:
+        connection = peer.accept()
+        connection.read()
+        waiting = b"".join(packets.publish(packets.V311, "t", b"m", 1, mid) for mid in (1, 2, 3))
+        connack = packets.connack(packets.V311, session_present=True)
+        if answer == "CONNACK":
+            connection.send(connack + waiting)
+        else:
+            connection.send(connack)
+            mid = connection.expect(packets.SUBSCRIBE).mid
+            connection.send(packets.suback(packets.V311, mid, [1]) + waiting)
+        connection.serve()
+
+    peer.converse(serve)
+    with clients.Watched(mqtt, "rounds", clean=False) as watched:
+        client = watched.client
+        client.on_message = None
+        client.connect(peer.host, peer.port)
+        loop(client, lambda: len(watched.connects) == 1, "on_connect")
+        if answer == "SUBACK":
+            client.subscribe("t", 1)
+            loop(client, lambda: len(watched.subscribed) == 1, "on_subscribe")
+        client.on_message = lambda c, u, message: watched.messages.put(message)
+        loop(client, lambda: len(watched.messages) == 3, "the messages")
