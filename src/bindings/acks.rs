@@ -1,4 +1,7 @@
 //! `Acks`: acknowledgements of received messages that are due, sent together, whoever dispatched them.
+//!
+//! A client that says goodbye sends them in front of DISCONNECT, or the server would send again what the
+//! application is through with.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +25,8 @@ struct AcksState {
     due: Vec<AckDue>,
     since: Option<Instant>,
     left_over: Vec<AckDue>,
+    /// The message whose callbacks run.
+    at_hand: Option<AckDue>,
 }
 
 impl Acks {
@@ -38,7 +43,7 @@ impl Acks {
         dues: impl IntoIterator<Item = AckDue>,
     ) -> bool {
         let mut state = self.state();
-        let AcksState { due, since, left_over } = &mut *state;
+        let AcksState { due, since, left_over, .. } = &mut *state;
         let had_none = due.is_empty();
         due.append(left_over);
         due.extend(dues);
@@ -52,6 +57,26 @@ impl Acks {
         drop(state);
         self.send(core);
         false
+    }
+
+    /// The callbacks for a message begin.
+    pub(super) fn begin(&self, ack: AckDue) {
+        self.state().at_hand = Some(ack);
+    }
+
+    /// They are over: the acknowledgement that is due now, unless a goodbye took it along.
+    pub(super) fn end(&self) -> Option<AckDue> {
+        self.state().at_hand.take()
+    }
+
+    /// Sends what is due; a callback that says goodbye itself is through with its message.
+    pub(super) fn send_before_goodbye(&self, core: &Core, in_callback: bool) {
+        let mut state = self.state();
+        if in_callback && let Some(ack) = state.at_hand.take() {
+            state.due.push(ack);
+        }
+        drop(state);
+        self.send(core);
     }
 
     /// Sends those that are due.

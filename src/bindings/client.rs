@@ -119,7 +119,7 @@ impl ClientBase {
         Ok(info)
     }
 
-    /// Acknowledges a message received with ``manual_ack``: PUBACK for QoS 1, PUBCOMP for QoS 2
+    /// Acknowledges a message received with ``manual_ack``: PUBACK for QoS 1, PUBREC for QoS 2
     /// (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
     ///
     /// :param mid: the packet identifier of the message.

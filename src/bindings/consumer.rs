@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::acks::Acks;
 use super::application_message::{AckDue, Message};
 use super::mailbox::Mailbox;
+use super::shared::Shared;
 
 /// One reader of a client's messages; ``oxmqtt.aio.MessagesIterator`` builds on it.
 #[pyclass(frozen, subclass, weakref, module = "oxmqtt._native")]
 pub(super) struct Consumer {
     mailbox: Py<Mailbox>,
-    acks: Arc<Acks>,
+    shared: Arc<Shared>,
     /// To acknowledge when it asks again.
     in_hand: Mutex<Vec<AckDue>>,
 }
@@ -30,7 +30,7 @@ impl Consumer {
     /// Acknowledges what it had in hand; it asks for more.
     fn ask(&self, py: Python<'_>) -> PyResult<()> {
         let mut in_hand = self.in_hand();
-        if in_hand.is_empty() && !self.acks.has_left_over() {
+        if in_hand.is_empty() && !self.shared.acks.has_left_over() {
             return Ok(());
         }
         let dues = std::mem::take(&mut *in_hand);
@@ -52,8 +52,8 @@ impl Consumer {
 impl Consumer {
     #[new]
     fn new(mailbox: &Bound<'_, Mailbox>) -> Self {
-        let acks = Arc::clone(&mailbox.get().acks);
-        Self { mailbox: mailbox.clone().unbind(), acks, in_hand: Mutex::default() }
+        let shared = Arc::clone(&mailbox.get().shared);
+        Self { mailbox: mailbox.clone().unbind(), shared, in_hand: Mutex::default() }
     }
 
     /// The next message that is here, or None; the one before is acknowledged.
@@ -97,6 +97,6 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         let in_hand = self.in_hand.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.acks.leave_over(in_hand);
+        self.shared.acks.leave_over(in_hand);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -11,7 +12,6 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use crate::codec::{AckKind, Properties, QoS, Version};
 use crate::session::{Closed, Event, Message, Trace};
 
-use super::acks::Acks;
 use super::application_message::AckDue;
 use super::convert::packed_properties;
 use super::engine::Engine;
@@ -106,7 +106,6 @@ struct Dispatcher<'a, 'py> {
     now: Instant,
     /// Python's monotonic clock at `start`.
     monotonic: f64,
-    acks: Acks,
 }
 
 impl Drop for Dispatcher<'_, '_> {
@@ -132,12 +131,14 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             start,
             now: start,
             monotonic: monotonic.extract()?,
-            acks: Acks::default(),
         })
     }
 
+    /// Sends the acknowledgements that callbacks made due; consumers look after theirs.
     fn send_acks(&self) {
-        self.acks.send(&self.engine.shared.core);
+        if self.mailbox.is_none() {
+            self.engine.shared.acks.send(&self.engine.shared.core);
+        }
     }
 
     /// Ends a round of `loop()` or `loop_read()`: the program may set its callbacks before what follows.
@@ -171,8 +172,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
             Event::ConnAck { session_present, reason, properties } => {
-                self.end_round();
                 let arguments = (session_present, reason.0, to_python(py, &properties));
+                self.end_round();
                 client.call_method1(intern!(py, "_connack_came"), arguments)?;
             }
             Event::Auth { reason, properties } => {
@@ -181,8 +182,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
-                self.end_round();
                 let arguments = (packet_id, reasons, to_python(py, &properties));
+                self.end_round();
                 client.call_method1(intern!(py, "_suback_came"), arguments)?;
             }
             Event::UnsubAck { packet_id, reasons, properties } => {
@@ -224,37 +225,60 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Calls the callbacks for a message, then acknowledges it.
     fn deliver(&mut self, message: &Message) -> PyResult<()> {
         let py = self.client.py();
+        let shared = &self.engine.shared;
+        let qos = message.publish.qos();
+        let ack = (message.publish.packet_id(), qos, message.epoch);
+        if shared.said_goodbye.load(Ordering::Relaxed)
+            && shared.core.with_session(|session| session.hand_back(ack.0, ack.1, ack.2))
+        {
+            return Ok(());
+        }
         let (topic, callbacks) = self.topic(message.topic_bytes())?;
         let object = self.message(topic, message)?;
         if self.engine.shared.trace.load(Ordering::Relaxed) {
             self.log_message(&object)?;
         }
+        let itself = qos != QoS::AtMostOnce && !shared.manual_ack.load(Ordering::Relaxed);
+        if itself {
+            shared.acks.begin(ack);
+        }
         let result = self.call_back(callbacks.bind(py), &object);
-        let qos = message.publish.qos();
+        // Nothing is due any more if the callback said goodbye.
+        let due = if itself { shared.acks.end() } else { None };
         if let Ok(awaitables) = &result
             && !awaitables.is_empty()
         {
-            let itself = !self.engine.shared.manual_ack.load(Ordering::Relaxed);
-            let due = itself.then_some((message.publish.packet_id(), qos as u8, message.epoch));
+            let due = due.map(|(packet_id, qos, epoch)| (packet_id, qos as u8, epoch));
             self.client.call_method1(intern!(py, "_defer"), (awaitables, due))?;
             return Ok(());
         }
-        let handled =
-            result.is_ok() || self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
-        if qos != QoS::AtMostOnce && handled {
-            self.acknowledge((message.publish.packet_id(), qos, message.epoch))?;
+        if let Some(ack) = due {
+            if self.is_handled(&result) {
+                self.acknowledge(ack)?;
+            } else {
+                let (packet_id, qos, epoch) = ack;
+                shared.core.with_session(|s| s.leave_unacknowledged(packet_id, qos, epoch));
+            }
         }
         result.map(drop)
     }
 
-    fn acknowledge(&self, ack: AckDue) -> PyResult<()> {
-        if self.engine.shared.manual_ack.load(Ordering::Relaxed) {
-            return Ok(());
+    /// Whether the program is through with a message: its callback returned, or raised what the loop
+    /// survives. `SystemExit` and its like end any loop.
+    fn is_handled<T>(&self, result: &PyResult<T>) -> bool {
+        let survives = self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
+        match result {
+            Ok(_) => true,
+            Err(error) => survives && error.is_instance_of::<PyException>(self.client.py()),
         }
-        if self.engine.shared.trace.load(Ordering::Relaxed) {
+    }
+
+    fn acknowledge(&self, ack: AckDue) -> PyResult<()> {
+        let shared = &self.engine.shared;
+        if shared.trace.load(Ordering::Relaxed) {
             log_ack(self.client, ack.0, ack.1)?;
         }
-        self.acks.add(&self.engine.shared.core, self.now, [ack]);
+        shared.acks.add(&shared.core, self.now, [ack]);
         Ok(())
     }
 
@@ -396,7 +420,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 /// Logs the acknowledgement of a received message.
 pub(super) fn log_ack(client: &Bound<'_, PyAny>, packet_id: u16, qos: QoS) -> PyResult<()> {
     let py = client.py();
-    let kind = if qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubComp };
+    let kind = if qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubRec };
     client.call_method1(intern!(py, "_log_packet"), (true, ack_name(kind), packet_id))?;
     Ok(())
 }

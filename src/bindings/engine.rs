@@ -121,7 +121,6 @@ impl Engine {
                 .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
             config.max_queued = max_queued.unwrap_or(config.max_queued);
             config.max_packet_size = max_packet_size.unwrap_or(config.max_packet_size);
-            config.manual_ack = manual_ack.unwrap_or(config.manual_ack);
             config.accepts_auth = accepts_auth.unwrap_or(config.accepts_auth);
             config.report_acked = report_acked.unwrap_or(config.report_acked);
             config.report_sent = report_sent.unwrap_or(config.report_sent);
@@ -209,6 +208,7 @@ impl Engine {
             }
         };
         let layers = layers.and_then(HandshakeLayers::take);
+        self.shared.said_goodbye.store(false, Ordering::Relaxed);
         let packet = packet.as_deref();
         let relay = relay.map(Relay::inner);
         self.core().connect(socket, layers, relay, &options, packet).map_err(connect_error)?;
@@ -244,7 +244,11 @@ impl Engine {
     #[pyo3(signature = (reason, properties))]
     fn disconnect(&self, reason: u8, properties: &Bound<'_, PyAny>) -> PyResult<bool> {
         let properties = extract_properties(properties, PacketType::Disconnect)?;
-        Ok(self.core().disconnect(ReasonCode(reason), properties))
+        let in_callback = self.shared.in_callback();
+        self.shared.acks.send_before_goodbye(self.core(), in_callback);
+        let had_connection = self.core().disconnect(ReasonCode(reason), properties);
+        self.shared.said_goodbye.store(had_connection, Ordering::Relaxed);
+        Ok(had_connection)
     }
 
     /// Sends AUTH with the method of CONNECT; false when it is not due.
@@ -363,9 +367,10 @@ impl Engine {
         inspect::unfinished(py, &self.shared)
     }
 
-    /// Copies of the QoS 2 messages that arrived and are not released.
-    fn held_messages(&self, py: Python<'_>) -> PyResult<Vec<Py<MQTTMessage>>> {
-        inspect::held(py, &self.shared)
+    /// The QoS 2 messages that arrived and that the broker has not released: packet identifiers, and
+    /// whether they were acknowledged.
+    fn unreleased(&self) -> Vec<(u16, bool)> {
+        self.core().with_session(|session| session.unreleased().collect())
     }
 
     /// The next free packet identifier, as if a QoS 0 message had it; 0 when all are in use.

@@ -50,19 +50,6 @@ pub(super) fn drop_unfinished(
     to_messages(py, shared, version, dropped)
 }
 
-/// The QoS 2 messages that arrived and are not released, in no particular order.
-pub(super) fn held(py: Python<'_>, shared: &Shared) -> PyResult<Vec<Py<MQTTMessage>>> {
-    let (held, version): (Vec<_>, _) = shared.core.with_session(|session| {
-        (session.held_messages().cloned().collect(), session.config().version)
-    });
-    let to_message = |message: crate::session::Message| {
-        let topic = String::from_utf8_lossy(message.topic_bytes());
-        let topic = pyo3::types::PyString::new(py, &topic).unbind();
-        Py::new(py, MQTTMessage::received(py, topic, &message.publish, version, 0.0)?)
-    };
-    held.into_iter().map(to_message).collect()
-}
-
 /// paho's `MessageState`.
 const fn state(progress: Progress) -> u8 {
     match progress {

@@ -19,7 +19,6 @@ use crate::codec::{ReasonCode, Version};
 use crate::engine::{Core, Patience};
 use crate::session::{Message as Received, Ticket};
 
-use super::acks::Acks;
 use super::application_message::{AckDue, Message, topic_class};
 use super::client::{ClientBase, Given};
 use super::convert::extract_timeout;
@@ -37,13 +36,12 @@ const KEEP_PLACES: usize = 4096;
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct Mailbox {
     client: Py<ClientBase>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     calls: Calls,
     /// Messages that may wait before reading stops; 0 for no bound but that of memory.
     most_waiting: usize,
     /// The connection speaks MQTT 5.0.
     has_properties: AtomicBool,
-    pub(super) acks: Arc<Acks>,
     state: Mutex<State>,
     topics: TopicCache<Py<PyAny>>,
 }
@@ -145,7 +143,7 @@ impl Mailbox {
         py: Python<'_>,
         dues: impl IntoIterator<Item = AckDue>,
     ) -> PyResult<()> {
-        if self.acks.add(self.core(), Instant::now(), dues) {
+        if self.shared.acks.add(self.core(), Instant::now(), dues) {
             self.calls.send_acks_soon.call0(py)?;
         }
         Ok(())
@@ -242,7 +240,6 @@ impl Mailbox {
             calls: Calls { wake_in, send_acks_soon, reply },
             most_waiting,
             has_properties: AtomicBool::new(false),
-            acks: Arc::default(),
             state: Mutex::default(),
             topics: TopicCache::default(),
         }
@@ -314,7 +311,7 @@ impl Mailbox {
         Ok(None)
     }
 
-    /// Acknowledges a message: PUBACK for QoS 1, PUBCOMP for QoS 2, nothing for QoS 0.
+    /// Acknowledges a message: PUBACK for QoS 1, PUBREC for QoS 2, nothing for QoS 0.
     #[pyo3(name = "acknowledge")]
     fn acknowledge_message(&self, py: Python<'_>, message: &Message) -> PyResult<()> {
         self.acknowledge(py, message.ack_due())
@@ -329,7 +326,7 @@ impl Mailbox {
 
     /// Sends the acknowledgements that are due.
     pub(super) fn send_acks(&self) {
-        self.acks.send(self.core());
+        self.shared.acks.send(self.core());
     }
 
     /// Takes out the futures whose time is up.

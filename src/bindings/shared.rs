@@ -7,9 +7,12 @@ use crate::codec::Version;
 use crate::engine::Core;
 use crate::session::SessionConfig;
 
+use super::acks::Acks;
+
 /// What the client, its message infos and its callbacks share. Holds no Python object.
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
+    pub(super) acks: Acks,
     /// The thread that runs callbacks now; 0 for none.
     callback_thread: AtomicUsize,
     /// A loop function runs, so events are dispatched without the caller's doing.
@@ -26,11 +29,13 @@ pub(super) struct Shared {
     pub(super) paused: AtomicBool,
     /// `on_publish` has a listener.
     pub(super) reports_published: AtomicBool,
+    /// Behind the mark of the QoS 0 message that a callback published last; 0 for none.
+    pub(super) published_in_callback: AtomicU64,
+    /// `disconnect()` was called on the connection.
+    pub(super) said_goodbye: AtomicBool,
     /// A callback's exception does not end the loop, so its message counts as handled.
     pub(super) survives_exceptions: AtomicBool,
     /// The program hands out the packet identifiers: `_mid_generate` is its own.
-    /// Behind the mark of the QoS 0 message that a callback published last; 0 for none.
-    pub(super) published_in_callback: AtomicU64,
     pub(super) own_mids: AtomicBool,
 }
 
@@ -38,6 +43,7 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             core: Core::new(SessionConfig::default()),
+            acks: Acks::default(),
             callback_thread: AtomicUsize::new(0),
             looping: AtomicBool::new(false),
             event_driven: AtomicBool::new(false),
@@ -47,11 +53,12 @@ impl Default for Shared {
             awaits_callbacks: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             reports_published: AtomicBool::new(false),
+            published_in_callback: AtomicU64::new(0),
+            said_goodbye: AtomicBool::new(false),
             survives_exceptions: AtomicBool::new(false),
             own_mids: AtomicBool::new(false),
         }
     }
-            published_in_callback: AtomicU64::new(0),
 }
 
 /// Tells this thread from all others that live.

@@ -513,6 +513,7 @@ impl Core {
         state.lingering = 0;
         state.session.handle_closed(None);
         state.session.drain_events();
+        state.session.forget_unacknowledged();
         drop(state);
         self.inbox.reset();
     }

@@ -18,8 +18,6 @@ pub struct SessionConfig {
     /// Larger packets of the server end the connection before they are buffered; a bound that
     /// CONNECT announces takes its place.
     pub max_packet_size: usize,
-    /// Acknowledgements are the application's duty.
-    pub manual_ack: bool,
     /// The application answers AUTH of the server; else any AUTH ends the connection.
     pub accepts_auth: bool,
     /// Report QoS 1 and 2 publishes that came to their end as events.
@@ -37,7 +35,6 @@ impl Default for SessionConfig {
             max_inflight: 20,
             max_queued: 0,
             max_packet_size: 16 << 20,
-            manual_ack: false,
             accepts_auth: false,
             report_acked: false,
             report_sent: false,

@@ -38,6 +38,11 @@ impl Session {
         self.connect_size = self.out.queued();
         self.own = ClientLimits::from_connect(&options.properties, self.config.max_packet_size);
         self.clean_start = options.clean_start;
+        self.server_keeps_session = match self.config.version {
+            Version::V5 => options.properties.session_expiry_interval() > Some(0),
+            Version::V31 | Version::V311 => !options.clean_start,
+        };
+        self.was_clean_start_unanswered = self.clean_start_unanswered;
         self.clean_start_unanswered |= options.clean_start;
         self.client_id = client_id;
         self.keep_alive = Some(KeepAlive::new(options.keep_alive, now));
@@ -62,6 +67,9 @@ impl Session {
 
     /// Ends the connection after what was accepted so far; false when there is none.
     pub fn disconnect(&mut self, reason: ReasonCode, properties: Properties, now: Instant) -> bool {
+        if properties.session_expiry_interval() == Some(0) {
+            self.server_keeps_session = false;
+        }
         match self.phase {
             Phase::AwaitConnAck { .. } if self.ledger.len() > 0 => {
                 self.deferred_disconnect.get_or_insert((reason, properties));

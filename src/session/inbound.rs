@@ -233,8 +233,8 @@ impl Session {
         }
         let event = Event::ConnAck { session_present, reason, properties: properties.clone() };
         self.events.push(event);
-        let may_be_new = std::mem::take(&mut self.clean_start_unanswered);
         if reason != ReasonCode::SUCCESS {
+            self.clean_start_unanswered = self.was_clean_start_unanswered;
             self.phase = Phase::Ended { closed: Closed::Refused(reason) };
             return;
         }
@@ -256,7 +256,7 @@ impl Session {
             }
         }
         self.settle_session(session_present);
-        if may_be_new {
+        if std::mem::take(&mut self.clean_start_unanswered) {
             self.inbound.forget(); // [MQTT-3.1.2-4]
         }
         self.phase = Phase::Online;

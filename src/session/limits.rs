@@ -6,8 +6,8 @@ use crate::codec::{Properties, QoS, ReasonCode};
 
 use super::error::{LocalError, PeerError};
 
-/// What the session may hold of received messages that the server has not released: this much, or
-/// four of the largest packets.
+/// What the session may hold of topics behind the server's aliases: this much, or four of the largest
+/// packets.
 const LEAST_HELD: usize = 16 << 20;
 /// What the properties of a packet may take: this much, or a sixteenth of the largest packet.
 const LEAST_PROPERTIES: usize = 128 << 10;
@@ -99,7 +99,7 @@ pub(super) struct ClientLimits {
     pub maximum_packet_size: usize,
     /// Bytes of the properties of one packet: as Python objects they take up to sixteen times that.
     pub properties: usize,
-    /// Bytes of messages that wait for PUBREL, and of topics behind aliases.
+    /// Bytes of topics behind aliases.
     pub held: usize,
     /// Whether Reason Strings and User Properties are welcome everywhere.
     pub problem_information: bool,

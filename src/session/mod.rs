@@ -92,8 +92,12 @@ pub struct Session {
     own: ClientLimits,
     exchange: Exchange,
     clean_start: bool,
+    /// The server keeps the session when the connection ends, as far as it was asked to.
+    server_keeps_session: bool,
     /// A clean start has not been answered: the server may have a new session or the old one.
     clean_start_unanswered: bool,
+    /// The same before this connection.
+    was_clean_start_unanswered: bool,
     /// The identifier in CONNECT.
     client_id: ByteString,
     assigned_client_id: Option<ByteString>,
@@ -123,7 +127,9 @@ impl Session {
             own: ClientLimits::from_connect(&Properties::default(), usize::MAX),
             exchange: Exchange::Idle,
             clean_start: true,
+            server_keeps_session: false,
             clean_start_unanswered: false,
+            was_clean_start_unanswered: false,
             client_id: ByteString::new(),
             assigned_client_id: None,
             deferred_disconnect: None,
@@ -333,9 +339,16 @@ impl Session {
         !self.events.is_empty()
     }
 
-    /// Unacknowledged QoS 2 messages received and not released, for inspection.
-    pub fn held_messages(&self) -> impl Iterator<Item = &Message> {
-        self.inbound.held()
+    /// Identifiers of the QoS 2 messages received and not released, and whether the application has
+    /// acknowledged them; in no particular order.
+    pub fn unreleased(&self) -> impl Iterator<Item = (u16, bool)> {
+        self.inbound.unreleased()
+    }
+
+    /// The messages that the application has not acknowledged are lost to it: they are delivered again when
+    /// the server sends them again.
+    pub fn forget_unacknowledged(&mut self) {
+        self.inbound.forget_unacknowledged();
     }
 
     /// Packets of unfinished messages, oldest first, taken out of the session for good.

@@ -294,22 +294,43 @@ impl Session {
         Ok(packet_id)
     }
 
-    /// Acknowledges a received message: PUBACK for QoS 1, PUBCOMP for QoS 2.
-    /// `epoch` names the connection it came by; on any other the server has to send it again.
+    /// Acknowledges a received message: PUBACK for QoS 1, PUBREC for QoS 2.
+    /// `epoch` names the connection it came by; on any other the server has to send it again. One of
+    /// QoS 2 is then answered without the application.
     pub fn acknowledge(&mut self, packet_id: u16, qos: QoS, epoch: u32) {
-        let current = (epoch == self.epoch && self.is_online()).then_some(epoch);
+        let current = self.is_online().then_some(self.epoch);
         let (kind, due) = match qos {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => {
-                let due = current.is_some() && self.inbound.handle_acknowledged_qos1(packet_id);
+                let due =
+                    current == Some(epoch) && self.inbound.handle_acknowledged_qos1(packet_id);
                 (AckKind::PubAck, due)
             }
             QoS::ExactlyOnce => {
-                (AckKind::PubComp, self.inbound.handle_acknowledged_qos2(packet_id, epoch, current))
+                (AckKind::PubRec, self.inbound.handle_acknowledged_qos2(packet_id, epoch, current))
             }
         };
         if due {
             self.encode_ack(kind, packet_id, ReasonCode::SUCCESS);
+        }
+    }
+
+    /// A message has yet to get to the application when its connection has ended. Whether it stays with the
+    /// server, which sends it again by the next connection: one of QoS 2 could not be
+    /// acknowledged now, and would be delivered twice if that is another process's.
+    pub fn hand_back(&mut self, packet_id: u16, qos: QoS, epoch: u32) -> bool {
+        let handed_back = qos == QoS::ExactlyOnce && self.server_keeps_session && !self.is_online();
+        if handed_back {
+            self.inbound.handle_failed_qos2(packet_id, epoch);
+        }
+        handed_back
+    }
+
+    /// The application failed at a received message: it is delivered again when the server sends it
+    /// again.
+    pub fn leave_unacknowledged(&mut self, packet_id: u16, qos: QoS, epoch: u32) {
+        if qos == QoS::ExactlyOnce {
+            self.inbound.handle_failed_qos2(packet_id, epoch);
         }
     }
 

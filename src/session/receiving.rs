@@ -1,5 +1,7 @@
 //! Messages of the server on their way in: QoS 1 and 2, topic aliases, our Receive Maximum.
 
+use std::collections::hash_map::Entry;
+
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
@@ -10,22 +12,24 @@ use super::error::PeerError;
 use super::event::{Event, Message, Trace};
 use super::limits::ClientLimits;
 
-/// How far a QoS 2 message is between its PUBLISH and our PUBCOMP.
+/// How far the application is with a QoS 2 message.
 #[derive(Debug)]
-enum Receiving {
-    /// PUBREC is sent, PUBREL is due.
-    Held(Message),
-    /// Given to the application on that connection; its acknowledgement is due.
-    Delivered { epoch: u32 },
-    /// Acknowledged by the application while there was no PUBREL of the connection to answer.
+enum Stage {
+    /// It is to be given to it, with the next PUBLISH.
+    Undelivered,
+    /// It was given to it on that connection; PUBREC waits for its acknowledgement.
+    Delivered { on: u32 },
+    /// It is through: PUBREC answers each PUBLISH, PUBREL is due.
     Acknowledged,
 }
 
+/// A QoS 2 message between its PUBLISH and its PUBREL. What is kept of it is its identifier, so that a
+/// second PUBLISH is known as the same message [MQTT-4.3.3-10].
 #[derive(Debug)]
 struct Incoming {
-    /// The connection whose Receive Maximum it takes a place of: that of its last PUBLISH.
+    stage: Stage,
+    /// The connection of its last PUBLISH: that one's Receive Maximum it takes a place of.
     counted_on: u32,
-    receiving: Receiving,
 }
 
 /// State of incoming messages.
@@ -37,10 +41,17 @@ pub(super) struct Inbound {
     /// Messages of this connection that the server still counts [MQTT-4.9.0-1].
     unacknowledged: usize,
     aliases: FxHashMap<u16, Bytes>,
-    /// Bytes of the messages that are held.
-    held: usize,
     /// Bytes of the topics behind `aliases`.
     aliased: usize,
+}
+
+/// What is due on a PUBLISH of QoS 2.
+enum Answer {
+    /// It is new: the application gets it, and its acknowledgement is PUBREC.
+    Deliver,
+    /// The application has it, and PUBREC follows when that acknowledges it.
+    Wait,
+    PubRec,
 }
 
 impl Inbound {
@@ -54,13 +65,6 @@ impl Inbound {
     /// Forgets the QoS 2 messages of a session that the server has lost.
     pub(super) fn forget(&mut self) {
         self.qos2 = FxHashMap::default();
-        self.held = 0;
-    }
-
-    /// Makes sure that `more` bytes can be held.
-    fn admit(&self, more: usize, limit: usize) -> Result<(), PeerError> {
-        let held = self.held + self.aliased + more;
-        if held > limit { Err(PeerError::HoldsTooMuch) } else { Ok(()) }
     }
 
     /// The application acknowledged a QoS 1 message of the connection that stands. Whether PUBACK is
@@ -77,59 +81,89 @@ impl Inbound {
         true
     }
 
-    /// The application acknowledged a QoS 2 message; `current` is its connection if that stands.
-    /// Whether PUBCOMP is due now.
+    /// The application acknowledged a QoS 2 message that it got on connection `epoch` or earlier;
+    /// `current` is the connection that stands. Whether PUBREC is due now: not before the
+    /// PUBLISH has come on that connection.
     pub(super) fn handle_acknowledged_qos2(
         &mut self,
         packet_id: u16,
         epoch: u32,
         current: Option<u32>,
     ) -> bool {
-        let Some(incoming) = self.qos2.get_mut(&packet_id) else {
-            return false;
-        };
-        match incoming.receiving {
-            Receiving::Delivered { epoch: delivered } if Some(delivered) == current => {
-                self.complete(packet_id, delivered);
-                true
-            }
-            Receiving::Delivered { epoch: delivered } if delivered <= epoch => {
-                incoming.receiving = Receiving::Acknowledged;
-                false
+        match self.qos2.get_mut(&packet_id) {
+            Some(Incoming { stage: stage @ Stage::Delivered { .. }, counted_on }) => {
+                if matches!(stage, Stage::Delivered { on } if *on > epoch) {
+                    return false;
+                }
+                *stage = Stage::Acknowledged;
+                Some(*counted_on) == current
             }
             _ => false,
         }
+    }
+
+    /// The application failed at a QoS 2 message: the next PUBLISH of it is delivered again.
+    pub(super) fn handle_failed_qos2(&mut self, packet_id: u16, epoch: u32) {
+        if let Some(Incoming { stage, .. }) = self.qos2.get_mut(&packet_id)
+            && matches!(stage, Stage::Delivered { on } if *on == epoch)
+        {
+            *stage = Stage::Undelivered;
+        }
+    }
+
+    /// The messages that the application has not acknowledged never got to it.
+    pub(super) fn forget_unacknowledged(&mut self) {
+        self.qos2.retain(|_, known| matches!(known.stage, Stage::Acknowledged));
+    }
+
+    /// PUBLISH of QoS 2 came on connection `epoch`: what is due, and whether it counts.
+    fn handle_publish_qos2(&mut self, packet_id: u16, epoch: u32) -> (Answer, bool) {
+        let mut counts = true;
+        let known = match self.qos2.entry(packet_id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Incoming { stage: Stage::Undelivered, counted_on: epoch })
+            }
+            Entry::Occupied(entry) => {
+                let known = entry.into_mut();
+                counts = std::mem::replace(&mut known.counted_on, epoch) != epoch;
+                known
+            }
+        };
+        let answer = match known.stage {
+            Stage::Undelivered => {
+                known.stage = Stage::Delivered { on: epoch };
+                Answer::Deliver
+            }
+            Stage::Delivered { .. } => Answer::Wait,
+            Stage::Acknowledged => Answer::PubRec,
+        };
+        (answer, counts)
     }
 
     /// A server of MQTT 3.1 does not say whether it kept the session. What it sends as new is new:
     /// a kept message would have come with DUP.
     fn forget_qos2_before(&mut self, packet_id: u16, epoch: u32) {
         if self.qos2.get(&packet_id).is_some_and(|known| known.counted_on != epoch) {
-            self.remove(packet_id);
+            self.qos2.remove(&packet_id);
         }
     }
 
-    fn remove(&mut self, packet_id: u16) -> Option<Incoming> {
-        let incoming = self.qos2.remove(&packet_id)?;
-        if let Receiving::Held(message) = &incoming.receiving {
-            self.held -= message.held();
-        }
-        Some(incoming)
-    }
-
-    fn complete(&mut self, packet_id: u16, epoch: u32) {
-        if let Some(incoming) = self.remove(packet_id)
-            && incoming.counted_on == epoch
-        {
+    /// PUBREL came on connection `epoch`: whether the message is known. It is over.
+    fn handle_release(&mut self, packet_id: u16, epoch: u32) -> bool {
+        let Some(released) = self.qos2.remove(&packet_id) else {
+            return false;
+        };
+        if released.counted_on == epoch {
             self.unacknowledged = self.unacknowledged.saturating_sub(1);
         }
+        true
     }
 
-    pub(super) fn held(&self) -> impl Iterator<Item = &Message> {
-        self.qos2.values().filter_map(|incoming| match &incoming.receiving {
-            Receiving::Held(message) => Some(message),
-            Receiving::Delivered { .. } | Receiving::Acknowledged => None,
-        })
+    /// Identifiers of the QoS 2 messages that the server has not released, and whether the application
+    /// has acknowledged them.
+    pub(super) fn unreleased(&self) -> impl Iterator<Item = (u16, bool)> {
+        let through = |known: &Incoming| matches!(known.stage, Stage::Acknowledged);
+        self.qos2.iter().map(move |(packet_id, known)| (*packet_id, through(known)))
     }
 
     /// The topic a PUBLISH means: its own, or the one its alias stands for [MQTT-3.3.2-10].
@@ -155,8 +189,7 @@ impl Inbound {
         let size = topic.len();
         let before = self.aliases.insert(alias, topic).map_or(0, |topic| topic.len());
         self.aliased = self.aliased - before + size;
-        self.admit(0, limits.held)?;
-        Ok(None)
+        if self.aliased > limits.held { Err(PeerError::HoldsTooMuch) } else { Ok(None) }
     }
 }
 
@@ -176,28 +209,20 @@ impl Session {
                 self.events.push(Event::Message(message));
             }
             QoS::ExactlyOnce => {
-                let epoch = self.epoch;
                 if self.config.version == Version::V31 && !message.publish.dup() {
-                    self.inbound.forget_qos2_before(packet_id, epoch);
+                    self.inbound.forget_qos2_before(packet_id, self.epoch);
                 }
-                // A second PUBLISH with the identifier is the same message [MQTT-4.3.3-10].
-                let counted = match self.inbound.qos2.get_mut(&packet_id) {
-                    Some(known) => std::mem::replace(&mut known.counted_on, epoch) == epoch,
-                    None => {
-                        let size = message.held();
-                        self.inbound.admit(size, self.own.held)?;
-                        self.inbound.held += size;
-                        let publish = message.publish.detach();
-                        let receiving = Receiving::Held(Message { publish, ..message });
-                        let incoming = Incoming { counted_on: epoch, receiving };
-                        self.inbound.qos2.insert(packet_id, incoming);
-                        false
-                    }
-                };
-                if !counted {
+                let (answer, counts) = self.inbound.handle_publish_qos2(packet_id, self.epoch);
+                if counts {
                     self.count_unacknowledged()?;
                 }
-                self.send_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS);
+                match answer {
+                    Answer::Deliver => self.events.push(Event::Message(message)),
+                    Answer::Wait => {}
+                    Answer::PubRec => {
+                        self.send_ack(AckKind::PubRec, packet_id, ReasonCode::SUCCESS);
+                    }
+                }
             }
         }
         Ok(())
@@ -216,25 +241,11 @@ impl Session {
     pub(super) fn handle_pubrel(&mut self, ack: Ack) {
         let packet_id = ack.packet_id;
         self.trace(|| Trace::ReceivedAck(AckKind::PubRel, packet_id));
-        let delivered = Receiving::Delivered { epoch: self.epoch };
-        let Some(incoming) = self.inbound.qos2.get_mut(&packet_id) else {
-            let reason = self.unknown_id_reason();
-            return self.send_ack(AckKind::PubComp, packet_id, reason);
+        let reason = if self.inbound.handle_release(packet_id, self.epoch) {
+            ReasonCode::SUCCESS
+        } else {
+            self.unknown_id_reason()
         };
-        match &mut incoming.receiving {
-            receiving @ Receiving::Held(_) => {
-                if let Receiving::Held(mut message) = std::mem::replace(receiving, delivered) {
-                    self.inbound.held -= message.held();
-                    message.epoch = self.epoch;
-                    self.events.push(Event::Message(message));
-                }
-            }
-            Receiving::Delivered { epoch } if *epoch == self.epoch => {}
-            Receiving::Delivered { epoch } if self.config.manual_ack => *epoch = self.epoch,
-            Receiving::Delivered { .. } | Receiving::Acknowledged => {
-                self.inbound.complete(packet_id, self.epoch);
-                self.send_ack(AckKind::PubComp, packet_id, ReasonCode::SUCCESS);
-            }
-        }
+        self.send_ack(AckKind::PubComp, packet_id, reason);
     }
 }

@@ -260,12 +260,14 @@ class SenderRules(Rules):
 
 
 class ReceiverRules(Rules):
-    """Incoming QoS 1 and 2: each copy answered once, on its connection, in order."""
+    """Incoming QoS 1 and 2: each copy answered once, on its connection, in order, behind `on_message`."""
 
     def __init__(self, version: int, messages: list[Message]) -> None:
         #: By message: PUBREL delivered. Any PUBLISH of it after that is a new one for the client.
         self.released: set[int] = set()
         self.number_of_id: dict[int, int] = {}
+        #: Messages that `on_message` was through with.
+        self.taken: set[int] = set()
         #: By topic, the highest number so far; and the messages that the server sent behind a higher one.
         self.highest: dict[str, int] = {}
         self.misordered: set[int] = set()
@@ -291,6 +293,8 @@ class ReceiverRules(Rules):
             self.violation(f"{packet} with reason {packet.reason}")
         if packet.reason and packet.mid not in self.released_again:
             self.violation(f"{packet} denies a message that the client has")
+        if packet.kind != PUBCOMP and self.number_of_id[packet.mid] not in self.taken:
+            self.violation(f"{packet} before on_message was through")
         if waiting[0] != packet.mid and packet.kind != PUBCOMP:
             self.violation(f"{packet} out of turn [MQTT-4.6.0-2, 4.6.0-3]")
         waiting.remove(packet.mid)

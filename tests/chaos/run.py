@@ -164,12 +164,15 @@ class Receiver:
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         number = plan.number_of(message.payload)
         self.copies[number] += 1
-        if self.copies[number] > 1:
-            return
-        before = self._last.get(message.topic, -1)
+        if self.copies[number] == 1:
+            self._check_order(message.topic, number)
+        self.rules.taken.add(number)
+
+    def _check_order(self, topic: str, number: int) -> None:
+        before = self._last.get(topic, -1)
         if number < before and number not in self.rules.misordered:
-            self.faults.append(f"{message.topic}: message {number} came after {before}")
-        self._last[message.topic] = max(number, before)
+            self.faults.append(f"{topic}: message {number} came after {before}")
+        self._last[topic] = max(number, before)
 
 
 class Run:

@@ -130,7 +130,10 @@ def sender_rules() -> SenderRules:
 
 
 def receiver_rules() -> ReceiverRules:
-    return ReceiverRules(V311, MESSAGES)
+    """`on_message` was through with all but the last message."""
+    rules = ReceiverRules(V311, MESSAGES)
+    rules.taken.update(range(len(MESSAGES) - 1))
+    return rules
 
 
 def feed(rules: Rules, steps: list[Step]) -> None:
@@ -234,6 +237,9 @@ def given(number: int, dup: bool = False) -> Step:
     [
         pytest.param([*FIRST, up(PUBACK, 0)], "for nothing", id="PUBACK of nothing"),
         pytest.param([*FIRST, given(1), up(PUBACK, 1)], "for nothing", id="PUBACK for QoS 2"),
+        pytest.param(
+            [*FIRST, given(5), up(PUBACK, 5)], "before on_message", id="acknowledged too soon"
+        ),
         pytest.param(
             [*FIRST, given(0), up(PUBACK, 0), up(PUBACK, 0)], "for nothing", id="PUBACK twice"
         ),

@@ -160,7 +160,7 @@ def loop_forever_from_callbacks(stage: Stage) -> None:
     def on_message(c: Any, u: Any, message: Any) -> None:
         level = int(message.topic[-1])
         if level < 4:
-            qos = (level + 1) % 3
+            qos = (1, 2, 2, 1)[level]
             trace.note(
                 "publish() ->", c.publish(f"forever/{level + 1}", message.payload + b"a", qos)
             )

@@ -160,7 +160,10 @@ def test_queue_of_incoming_messages(mqtt: ModuleType, peer: ScriptedPeer) -> Non
         connection.accept_client()
         connection.send(packets.publish(packets.V311, "t", b"held", qos=2, mid=7))
         connection.expect(packets.PUBREC)
-        assert len(client._in_messages) == 1 and client._in_messages[7].payload == b"held"
+        eventually(lambda: 7 in client._in_messages, "the message")
+        message = client._in_messages[7]
+        assert len(client._in_messages) == 1
+        assert (message.mid, message.qos, message.state) == (7, 2, mqtt.mqtt_ms_wait_for_pubrel)
         connection.send(packets.acknowledge(packets.V311, packets.PUBREL, 7))
         connection.expect(packets.PUBCOMP)
         eventually(lambda: not client._in_messages, "released")

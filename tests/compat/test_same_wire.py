@@ -15,12 +15,25 @@ from .wire_cases import CASES, Wire
 
 VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
 
+_QOS_2 = "paho sends PUBREC before the callback: a process that dies in it has lost the message"
+
 #: (case, version or 0 for all) -> {index of the packet: (bytes oxmqtt sends instead, reason)}
 DELIBERATE: dict[tuple[str, int], dict[int, tuple[str, str]]] = {
     ("connect_bridge", 5): {
         0: (
             "0: CONNECT 10 11 00 04 4d 51 54 54 05 02 00 3c 00 00 04 77 69 72 65",
             "MQTT 5 has no bridge bit; mosquitto does not answer paho's level 0x85",
+        )
+    },
+    **{
+        ("answers_of_callbacks", version): {
+            3: (f"0: PUBLISH {answer} 71 32", _QOS_2),
+            4: ("0: PUBREC 50 02 00 06", _QOS_2),
+        }
+        for version, answer in (
+            (3, "30 0a 00 06 61 6e 73 77 65 72"),
+            (4, "30 0a 00 06 61 6e 73 77 65 72"),
+            (5, "30 0b 00 06 61 6e 73 77 65 72 00"),
         )
     },
 }

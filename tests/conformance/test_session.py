@@ -248,8 +248,8 @@ def test_what_no_callback_takes_is_acknowledged(
 def test_a_new_session_knows_nothing_of_the_old_one(
     watch: Watch, peer: ScriptedPeer, version: int, clean: bool
 ) -> None:
-    """The received half of a QoS 2 message is forgotten; one that waits for PUBCOMP is published again, for
-    no server holds it any more."""
+    """That a QoS 2 message was received is forgotten, and its identifier is a new one's; one that waits for
+    PUBCOMP is published again, for no server holds it any more."""
     if clean:
         watched = watch(version)
         connection = watched.join(peer, {"clean_start": True} if version == V5 else {})
@@ -271,7 +271,7 @@ def test_a_new_session_knows_nothing_of_the_old_one(
     connection.expect(PUBREC, mid=5)
     connection.send(acknowledge(version, PUBREL, 5))
     connection.expect(PUBCOMP, mid=5)
-    assert watched.payloads() == [b"new"]
+    assert watched.payloads() == [b"old", b"new"]
 
 
 def test_a_new_connection_has_the_quota_of_its_own_connack(

@@ -38,8 +38,8 @@ fn every_size_of_segment_means_the_same() {
             }
             let lengths: Vec<_> =
                 rig.messages().iter().map(|message| message.publish.payload().len()).collect();
-            assert_eq!(lengths, [1, 1, 300, 1, 1], "segments of {size}");
-            assert_eq!(rig.sent(), [Sent::PubRec(2, 0)]);
+            assert_eq!(lengths, [1, 1, 1, 300, 1], "segments of {size}");
+            assert_eq!(rig.sent(), [Sent::PubComp(2, 0)]);
         }
     }
 }

@@ -383,7 +383,7 @@ class Cell:
         if self.callback in CONNECTED:
             eventually(lambda: self.broker.received(packets.DISCONNECT), "DISCONNECT", PATIENCE)
         self._expect(len(self.broker.received(packets.DISCONNECT)), 1, 0)
-        self._expect_acknowledged(False)
+        self._expect_acknowledged(True)
         self.action = "over"
         self.start()
         self._probe()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..enums import LogLevel, MessageType, MQTTErrorCode
+from ..enums import LogLevel, MessageState, MessageType, MQTTErrorCode
 from .callbacks import NAMES as _CALLBACKS
 from .sockets import waker_pair
 from .state import ClientState
@@ -113,7 +113,32 @@ class OutMessages(Messages):
 
 
 class InMessages(Messages):
-    """The QoS 2 messages that arrived and that the broker has not released."""
+    """The QoS 2 messages that arrived and that the broker has not released.
+
+    Their ``mid`` and ``state`` only: topic and payload went to ``on_message`` with the PUBLISH.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(self._unreleased)
+        self._engine = engine
+
+    def _unreleased(self) -> list[MQTTMessage]:
+        from .._native import MQTTMessage
+
+        messages = []
+        for mid, acknowledged in self._engine.unreleased():
+            message = MQTTMessage(mid)
+            message.qos = 2
+            message.state = (
+                MessageState.MQTT_MS_WAIT_FOR_PUBREL
+                if acknowledged
+                else MessageState.MQTT_MS_SEND_PUBREC
+            )
+            messages.append(message)
+        return messages
+
+    def __len__(self) -> int:
+        return len(self._engine.unreleased())
 
     def clear(self) -> None:
         """Has no effect: forgetting one would deliver it twice."""
@@ -186,7 +211,7 @@ class Internals(ClientState):
 
     @property
     def _in_messages(self) -> InMessages:
-        return InMessages(self._engine.held_messages)
+        return InMessages(self._engine)
 
     @_in_messages.setter
     def _in_messages(self, messages: Mapping[int, MQTTMessage]) -> None:

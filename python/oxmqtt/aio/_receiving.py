@@ -109,10 +109,10 @@ class Receiving(Connection):
         return BatchesIterator(self, max)
 
     async def ack(self, message: Message) -> None:
-        """Acknowledges a message, for clients with ``manual_ack``: PUBACK for QoS 1, PUBCOMP for QoS 2
+        """Acknowledges a message, for clients with ``manual_ack``: PUBACK for QoS 1, PUBREC for QoS 2
         (OASIS MQTT 5.0, clauses 4.3.2 and 4.3.3).
 
-        In any order [MQTT-4.6.0-2]; one that came by an earlier connection will come again.
+        In any order [MQTT-4.6.0-2]; one of QoS 1 that came by an earlier connection will come again.
         """
         self._mailbox.acknowledge(message)
 

@@ -150,7 +150,7 @@ impl World {
                     self.stats.delivered += 1;
                     self.client.handle_message(seq, qos, message.topic_bytes());
                     if qos != QoS::AtMostOnce {
-                        self.client.to_acknowledge.push((id, qos, message.epoch));
+                        self.client.to_acknowledge.push((id, qos, message.epoch, seq));
                     }
                     if self.mutant == Some(Mutant::DeliversAgain) {
                         self.redeliver.retain(|(known, ..)| *known != id);
@@ -206,8 +206,8 @@ impl World {
         ensure!(Reaction, self.session.is_online(), "a good connection ended");
         let left = self.server.unacknowledged();
         ensure!(Loss, left == 0, "{left} messages of the server are not acknowledged");
-        let held = self.session.held_messages().count();
-        ensure!(Memory, held == 0, "{held} messages held for nothing");
+        let kept = self.session.unreleased().count();
+        ensure!(Memory, kept == 0, "{kept} identifiers kept for nothing");
         self.client.check_tickets();
         self.client.check_finished(&self.session, &self.server, self.is_strict());
         self.check_handover();

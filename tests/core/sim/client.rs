@@ -1,7 +1,7 @@
 //! The reference model of the client's duties: what was accepted, which identifier stands for what,
 //! what was delivered. It knows nothing of how the session does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -86,7 +86,12 @@ pub(crate) struct Client {
     last: [u32; 3],
     /// The topics that the application has given to its aliases.
     pub(crate) meant: BTreeMap<u8, String>,
-    pub(crate) to_acknowledge: Vec<(u16, QoS, u32)>,
+    /// Identifier, QoS, connection and number.
+    pub(crate) to_acknowledge: Vec<(u16, QoS, u32, u32)>,
+    /// Messages that the application is through with.
+    acknowledged: BTreeSet<u32>,
+    /// QoS 2 messages at which the application failed: they may come again.
+    failed: BTreeSet<u32>,
 }
 
 impl Client {
@@ -173,6 +178,9 @@ impl Client {
         ensure!(Reaction, topic == topic_of(seq).as_bytes(), "{seq} came as {topic:?}");
         let count = self.delivered.entry(seq).or_default();
         *count += 1;
+        if self.failed.remove(&seq) {
+            return;
+        }
         if *count == 1 {
             let last = &mut self.last[qos as usize];
             ensure!(Order, *last < seq, "{qos:?} message {seq} came after {last}");
@@ -183,13 +191,22 @@ impl Client {
     }
 
     pub(crate) fn check_handed_over(&self, seq: u32) {
-        let delivered = self.delivered.contains_key(&seq);
-        ensure!(Loss, delivered, "{seq} was acknowledged and never delivered");
+        let through = self.acknowledged.contains(&seq);
+        ensure!(Loss, through, "{seq} was acknowledged before the application was through");
+    }
+
+    pub(crate) fn handle_acknowledged(&mut self, seq: u32) {
+        self.acknowledged.insert(seq);
+    }
+
+    pub(crate) fn handle_failed(&mut self, seq: u32) {
+        self.failed.insert(seq);
     }
 
     /// The server has a new session: its numbers go on, its memory does not.
     pub(crate) fn handle_new_session(&mut self) {
         self.delivered.clear();
+        self.failed.clear();
     }
 
     pub(crate) fn drop_unfinished(&mut self, tickets: &[Arc<Ticket>]) {

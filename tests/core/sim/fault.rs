@@ -59,6 +59,7 @@ pub(crate) enum Fault {
     SessionLost,
     SessionLostBeforePubRel,
     DuplicateQos2,
+    ApplicationFails,
     RefusedMessage,
     SubAckCount,
     Redirected,

@@ -67,7 +67,10 @@ pub(crate) const ASSIGNED: &[u8; 2] = b"a1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     Nothing,
-    Publish,
+    /// The identifier of one that is sent again.
+    Publish {
+        id: Option<u16>,
+    },
     PubRel {
         id: u16,
     },

@@ -7,8 +7,10 @@ use super::violation::Property;
 pub(crate) enum Mutant {
     /// DUP is missing when a PUBLISH is sent again.
     NoDup,
-    /// A QoS 2 message is delivered again when its PUBREL comes again by the next connection.
+    /// A QoS 2 message is delivered again when its PUBLISH comes again by the next connection.
     DeliversAgain,
+    /// A message is acknowledged as soon as it came.
+    AcknowledgesTooSoon,
     /// A QoS 2 message is called published as soon as PUBREC comes.
     PublishedTooSoon,
     /// Unfinished messages are forgotten with the server's session.
@@ -21,9 +23,10 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// Each, and what it may break first.
-    pub(crate) const ALL: [(Self, &[Property]); 6] = [
+    pub(crate) const ALL: [(Self, &[Property]); 7] = [
         (Self::NoDup, &[Property::Dup]),
         (Self::DeliversAgain, &[Property::Duplicate]),
+        (Self::AcknowledgesTooSoon, &[Property::Loss]),
         (Self::PublishedTooSoon, &[Property::Ticket, Property::Quota]),
         (Self::DropsOnSessionLoss, &[Property::Loss]),
         (Self::ForgetsReceipts, &[Property::Duplicate, Property::Loss]),

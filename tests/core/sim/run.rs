@@ -23,6 +23,7 @@ impl World {
             Step::Subscribe { filters } => self.request(filters, true),
             Step::Unsubscribe => self.request(1, false),
             Step::Acknowledge(index) => self.acknowledge(index.into()),
+            Step::Fail(index) => self.fail(index.into()),
             Step::DropUnfinished => self.drop_unfinished(),
             Step::Disconnect => self.disconnect_now(),
             Step::SkipIdentifiers(count) => self.skip_identifiers(count),

@@ -24,7 +24,7 @@ const ADDRESSES: &str = "tests/transports/test_addresses.py";
 const HANDSHAKE: &str = "tests/transports/test_websocket_handshake.py";
 const PROXIES: &str = "tests/transports/test_proxies.py";
 
-pub(super) const SCENARIOS: [(&str, Place); 59] = [
+pub(super) const SCENARIOS: [(&str, Place); 60] = [
     // The network.
     ("half-open: the peer is gone, nothing is sent", Here(&[HalfOpenIdle])),
     ("half-open while publishing", Here(&[HalfOpenPublishing])),
@@ -80,6 +80,7 @@ pub(super) const SCENARIOS: [(&str, Place); 59] = [
     ("Server Keep Alive", Here(&[ServerKeepAlive])),
     ("Assigned Client Identifier, then a reconnect", Here(&[AssignedIdentifier])),
     ("the session is lost with PUBREL in flight", Here(&[SessionLost, SessionLostBeforePubRel])),
+    ("the application fails at a message", Here(&[ApplicationFails])),
     ("QoS 2 PUBLISH twice before PUBREL", Here(&[DuplicateQos2])),
     ("PUBREL of an unknown identifier", Here(&[StrayPubRel])),
     ("PUBACK or PUBREC with a failure", Here(&[RefusedMessage])),

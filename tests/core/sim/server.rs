@@ -180,7 +180,7 @@ impl Server {
         let payload = out.seq.to_be_bytes();
         let (topic, list, payload) = (&topic[..], &list[..], &payload[..]);
         let publish = Deliver { dup, qos: out.qos, retain: false, topic, id, list, payload };
-        Packet::new(publish.bytes(self.version), Note::Publish)
+        Packet::new(publish.bytes(self.version), Note::Publish { id: dup.then_some(id) })
     }
 
     /// A new message for the client, if its Receive Maximum allows one.
@@ -296,6 +296,9 @@ impl Server {
                 }
                 ensure!(Identifier, out.qos == 2 && !out.released, "PUBREC of {out:?}");
                 out.released = true;
+                self.handed_over.push(out.seq);
+                let current = self.counted.contains(&id);
+                ensure!(Silence, current, "PUBREC {id} of an earlier connection");
                 if self.withholding {
                     self.withheld.push(id);
                     return None;
@@ -309,7 +312,6 @@ impl Server {
                     let out = self.outgoing.remove(&id);
                     ensure!(Identifier, out.is_some_and(|out| out.released), "PUBCOMP of {out:?}");
                     self.counted.remove(&id);
-                    self.handed_over.extend(out.map(|out| out.seq));
                 }
             }
             Sent::PingReq => return Some(Packet::new(PINGRESP.to_vec(), Note::Nothing)),

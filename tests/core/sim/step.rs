@@ -24,6 +24,7 @@ pub(crate) enum Step {
     },
     Unsubscribe,
     Acknowledge(u8),
+    Fail(u8),
     DropUnfinished,
     Disconnect,
     /// Uses up so many identifiers.
@@ -194,7 +195,8 @@ pub(crate) fn draw(random: &mut Random, version: Version) -> Step {
         72..108 => Step::Down(bytes(random)),
         108..144 => Step::Answer { index: random.below(16) as u8, refuse: random.one_in(10) },
         144..162 => deliver(random),
-        162..180 => Step::Acknowledge(random.below(16) as u8),
+        162..179 => Step::Acknowledge(random.below(16) as u8),
+        179 => Step::Fail(random.below(16) as u8),
         180..190 => Step::Connect {
             keep: random.below(4) > 0,
             clean: random.one_in(8),

@@ -68,7 +68,6 @@ impl World {
             max_inflight: settings.max_inflight,
             report_acked: true,
             report_sent: true,
-            manual_ack: settings.manual_ack,
             ..SessionConfig::default()
         };
         let mut options = ConnectOptions { keep_alive: settings.keep_alive, ..options() };
@@ -315,7 +314,7 @@ impl World {
                 link.in_flight.remove(&id);
             }
             Note::Final(end) => link.end_with(end),
-            Note::PubRel { id } => {
+            Note::Publish { id: Some(id) } => {
                 if self.mutant == Some(Mutant::DeliversAgain)
                     && let Some(&(_, seq, _)) = self
                         .redeliver
@@ -331,7 +330,7 @@ impl World {
                     self.client.of(seq).received = true;
                 }
             }
-            Note::Nothing | Note::Publish => {}
+            Note::Nothing | Note::Publish { id: None } | Note::PubRel { .. } => {}
         }
     }
 
@@ -362,6 +361,14 @@ impl World {
         let mut closed = Vec::new();
         self.check_events(&mut closed);
         ensure!(Closed, closed.is_empty(), "{closed:?} while the transport stands");
+        if self.mutant == Some(Mutant::AcknowledgesTooSoon) {
+            for &(id, qos, epoch, _) in &self.client.to_acknowledge {
+                self.session.acknowledge(id, qos, epoch);
+            }
+            if self.session.has_output() {
+                return self.observe();
+            }
+        }
         if self.session.wants_close() {
             self.close(None);
         }
@@ -381,7 +388,7 @@ impl World {
         let waiting = &mut self.client.to_acknowledge;
         if !waiting.is_empty() {
             let index = index % waiting.len();
-            let (id, qos, mut epoch) = waiting.remove(index);
+            let (id, qos, mut epoch, seq) = waiting.remove(index);
             if self.settings.manual_ack {
                 // The application knows no connections; what comes again it acknowledges then.
                 let current = self.session.epoch();
@@ -390,7 +397,21 @@ impl World {
                 }
                 epoch = current;
             }
+            self.client.handle_acknowledged(seq);
             self.session.acknowledge(id, qos, epoch);
+            self.observe();
+        }
+    }
+
+    /// The application fails at a message, and acknowledges it never.
+    pub(crate) fn fail(&mut self, index: usize) {
+        let waiting = &mut self.client.to_acknowledge;
+        if !waiting.is_empty() {
+            let index = index % waiting.len();
+            let (id, qos, epoch, seq) = waiting.remove(index);
+            self.stats.count(Fault::ApplicationFails);
+            self.client.handle_failed(seq);
+            self.session.leave_unacknowledged(id, qos, epoch);
             self.observe();
         }
     }

@@ -1,6 +1,7 @@
 //! What must hold for a client session whatever its server sends: looks at every packet it sends, every
 //! event it reports, every ticket and mark it gave out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +48,10 @@ struct Connection {
     keep_alive: Option<Duration>,
     last_seq: Option<u32>,
     requests: Vec<u16>,
-    /// QoS 1 and 2 messages given to the application and not acknowledged.
+    /// QoS 1 messages given to the application and not acknowledged.
     unacknowledged: usize,
+    /// QoS 2 messages given to it and not completed.
+    unreleased: BTreeSet<u16>,
 }
 
 pub struct Observer {
@@ -63,6 +66,8 @@ pub struct Observer {
     marked: Vec<Marked>,
     stream: Vec<u8>,
     pub deliveries: Vec<(u16, QoS, u32)>,
+    /// QoS 2 messages given to the application last under their identifier, and not acknowledged.
+    at_hand: BTreeMap<u16, u32>,
     pub written: usize,
 }
 
@@ -79,6 +84,7 @@ impl Observer {
             marked: Vec::new(),
             stream: Vec::new(),
             deliveries: Vec::new(),
+            at_hand: BTreeMap::new(),
             written: 0,
         }
     }
@@ -117,9 +123,13 @@ impl Observer {
         accepted.dropped = true;
     }
 
-    /// An acknowledgement of the application left; it may be of an old connection.
-    pub fn acknowledged(&mut self, epoch: u32) {
-        if epoch == self.epoch && self.connection.open {
+    /// The application is through with a message; it may be of an old connection.
+    pub fn acknowledged(&mut self, id: u16, qos: QoS, epoch: u32) {
+        if qos == QoS::ExactlyOnce {
+            if self.at_hand.get(&id) == Some(&epoch) {
+                self.at_hand.remove(&id);
+            }
+        } else if epoch == self.epoch && self.connection.open {
             self.connection.unacknowledged -= 1;
         }
     }
@@ -209,6 +219,13 @@ impl Observer {
                 assert!(size <= limits.maximum_packet_size, "{size} bytes");
             }
             Packet::PubRel(ack) => self.check_release(ack),
+            Packet::PubRec(ack) => {
+                let id = ack.packet_id;
+                assert!(!self.at_hand.contains_key(&id), "PUBREC {id} before the application");
+            }
+            Packet::PubComp(ack) => {
+                self.connection.unreleased.remove(&ack.packet_id);
+            }
             _ => {}
         }
     }
@@ -264,8 +281,15 @@ impl Observer {
                 assert!(publish.body_len() < self.packet_size, "{publish:?} is too large");
                 if publish.qos() != QoS::AtMostOnce {
                     self.deliveries.push((publish.packet_id(), publish.qos(), self.epoch));
-                    self.connection.unacknowledged += 1;
-                    assert!(self.connection.unacknowledged <= self.own_receive_maximum);
+                    if publish.qos() == QoS::ExactlyOnce {
+                        self.at_hand.insert(publish.packet_id(), self.epoch);
+                        self.connection.unreleased.insert(publish.packet_id());
+                    } else {
+                        self.connection.unacknowledged += 1;
+                    }
+                    let connection = &self.connection;
+                    let counted = connection.unacknowledged + connection.unreleased.len();
+                    assert!(counted <= self.own_receive_maximum);
                 }
             }
             Event::Acked { ticket, packet_id, reason, .. } => {

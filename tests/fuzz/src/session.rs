@@ -50,7 +50,6 @@ impl<'a> Driver<'a> {
             max_inflight: u16::from(flags & 7),
             max_queued: usize::from(flags >> 3 & 7) * 2,
             max_packet_size: if kind & 0x80 != 0 { 200 } else { 16 << 20 },
-            manual_ack: flags & 0x40 != 0,
             accepts_auth: kind & 0x40 != 0,
             report_acked: true,
             report_sent: true,
@@ -250,16 +249,18 @@ impl<'a> Driver<'a> {
         }
         let index = self.input.below(256) % waiting;
         let (id, qos, epoch) = self.observer.deliveries.swap_remove(index);
-        self.observer.acknowledged(epoch);
+        self.observer.acknowledged(id, qos, epoch);
         let due = self.session.is_online() && epoch == self.session.epoch();
         self.session.acknowledge(id, qos, epoch);
         let packets = self.look();
         let sent = packets.iter().any(|packet| match packet {
             Packet::PubAck(ack) => qos == QoS::AtLeastOnce && ack.packet_id == id,
-            Packet::PubComp(ack) => qos == QoS::ExactlyOnce && ack.packet_id == id,
+            Packet::PubRec(ack) => qos == QoS::ExactlyOnce && ack.packet_id == id,
             _ => false,
         });
-        assert!(sent == due || (qos == QoS::ExactlyOnce && !due), "{id}: {packets:?}");
+        // A server that releases a message before its PUBREC wants none any more, and one that sends it
+        // again by the next connection gets it there.
+        assert!(sent == due || qos == QoS::ExactlyOnce, "{id}: {packets:?}");
     }
 
     fn request(&mut self) {
