@@ -219,7 +219,7 @@ def test_a_window_of_one_never_stalls(run: Run, peer: ScriptedPeer) -> None:
     def script(connection: PeerConnection) -> None:
         connection.accept_client()
         for mid in range(1, 200):
-            qos = 1 + mid % 2
+            qos = 2 - mid % 2
             deliver(connection, qos, mid)
             if qos == 1:
                 assert connection.expect(PUBACK).mid == mid

@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
+from support import packets
 from support.clients import Watched
 from support.mosquitto import Mosquitto
+from support.peer import ScriptedPeer
 from support.process import Program
 
 pytestmark = pytest.mark.better_than_paho("it answers by PUBREC at receipt: the message is lost")
@@ -110,3 +112,30 @@ def test_killed_while_it_deals_with_a_message(
             third.wait_line("got last")
             got = [line for line in third.output if line.startswith("got")]
             assert got == ["got last"]
+
+
+INTERRUPTED = """
+    entered = threading.Event()
+
+    def on_message(client, userdata, message):
+        entered.set()
+        while True:
+            time.sleep(0.01)
+
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "interrupted", clean_session=False)
+    client.on_message = on_message
+    client.connect(HOST, PORT)
+    client.loop_start()
+    entered.wait()
+"""
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_interrupted_at_exit(client_name: str, peer: ScriptedPeer, qos: int) -> None:
+    """The exit ends a callback that runs on; its message is not acknowledged."""
+    with Program(INTERRUPTED, client_name, HOST=peer.host, PORT=peer.port) as running:
+        connection = peer.accept()
+        connection.accept_client()
+        connection.send(packets.publish(packets.V311, "t", b"m", qos, 7))
+        assert connection.read_to_end() == []
+        assert running.exit_code() == 0

@@ -109,6 +109,9 @@ impl Check {
         }
         if !world.client.to_acknowledge.is_empty() {
             next.push(vec![Step::Acknowledge(0)]);
+            if count(|step| matches!(step, Step::Fail(_))) == 0 {
+                next.push(vec![Step::Fail(0)]);
+            }
         }
         let Some(link) = &world.link else {
             if count(|step| matches!(step, Step::Connect { .. })) < connections {
