@@ -21,6 +21,7 @@ mod pending;
 mod shared;
 mod tables;
 mod topic_cache;
+mod turns;
 
 use pyo3::prelude::*;
 
@@ -48,5 +49,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(engine::before_fork, m)?)?;
     m.add_function(wrap_pyfunction!(engine::after_fork_in_parent, m)?)?;
     m.add_function(wrap_pyfunction!(engine::after_fork_in_child, m)?)?;
+    turns::register(m)?;
     tables::register(m)
 }

@@ -92,6 +92,8 @@ pub fn before() {
     for core in &cores {
         core.notify_progress();
     }
+    #[cfg(unix)]
+    super::turns::let_go();
     let deadline = Instant::now() + PAUSE_TIMEOUT;
     while WAITING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
         std::thread::yield_now();
@@ -125,6 +127,8 @@ pub fn after_in_child() {
         pause.forks = 0;
         std::mem::forget(pause.resume.take());
     }
+    #[cfg(unix)]
+    super::turns::start_anew();
     let mut process = process();
     std::mem::forget(process.runtime.take());
     let cores = process.live_cores();

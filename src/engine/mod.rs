@@ -15,6 +15,8 @@ mod relay;
 mod runtime;
 mod stream;
 mod tls;
+#[cfg(unix)]
+mod turns;
 mod upgrade;
 mod waker;
 pub mod websocket;
@@ -28,4 +30,6 @@ pub use relay::Relay;
 pub use runtime::flush_all;
 pub use stream::{Below, Socket, SocketFamily};
 pub use tls::{TlsConfig, TlsOptions, TlsSetupError};
+#[cfg(unix)]
+pub use turns::{leave_turn, wait_in_turn};
 pub use upgrade::{MAX_HEAD, UpgradeError, check_answer};

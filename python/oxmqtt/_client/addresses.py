@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from itertools import chain, zip_longest
 from typing import Any, Optional
+
+from .abandonable import Attempt, Ready, Step, run
+from .sequences import drive
 
 #: Seconds after which the next address is tried as well (RFC 8305, clause 5).
 _NEXT_AFTER = 0.25
@@ -25,16 +27,62 @@ Address = tuple[Any, Any, int, str, Any]
 Source = Optional[tuple[str, int]]
 
 
+#: What dialling needs: a look-up of the name, then sockets that get connected.
+Dial = Generator[Any, Any, Optional[socket.socket]]
+
+
 def connect(host: str, port: int, source: Source, until: float) -> socket.socket:
     """A connected socket, by ``until`` (``time.monotonic()``); ``source`` is where to connect from.
 
     :raises OSError: what the last address said.
     """
-    if (socket.socket, socket.create_connection) != _OWN:  # the program's own, such as PySocks'
+    if is_overridden():
         return socket.create_connection((host, port), max(until - time.monotonic(), 0.001), source)
     found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    with _Race(found, source, until) as race:
-        return race.run()
+    connected = drive(_race(Attempt(), found, source, until), run)
+    assert connected is not None  # it was wanted
+    return connected
+
+
+def is_overridden() -> bool:
+    """Whether the program has put sockets of its own in their place, as PySocks does."""
+    return (socket.socket, socket.create_connection) != _OWN
+
+
+def is_numeric(host: str) -> bool:
+    """Whether nobody has to be asked for the address."""
+    for family, address in ((socket.AF_INET, host), (socket.AF_INET6, host.partition("%")[0])):
+        try:
+            socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
+def connecting(attempt: Attempt, host: str, port: int, source: Source, until: float) -> Dial:
+    """The same as a sequence; None when it is not wanted any more.
+
+    :raises OSError: what the last address said; a time-out that names the host if the look-up took
+        too long.
+    """
+    look_up = socket.getaddrinfo
+    arguments = (host, port, 0, socket.SOCK_STREAM)
+    if is_numeric(host):
+        found = look_up(*arguments)
+    else:
+        name = (look_up, *arguments)
+        found = yield Step(lambda: look_up(*arguments), attempt, until, shared=name)
+        if found is None:
+            if attempt.is_wanted():
+                raise socket.timeout(f"timed out: the look-up of {host!r} has not answered")
+            return None
+    return (yield from _race(attempt, found, source, until))
+
+
+def _race(attempt: Attempt, found: list[Address], source: Source, until: float) -> Dial:
+    with _Race(attempt, found, source, until) as race:
+        return (yield from race.run())
 
 
 def alternate(found: list[Address]) -> Iterable[Address]:
@@ -48,11 +96,13 @@ def alternate(found: list[Address]) -> Iterable[Address]:
 class _Race:
     """Attempts that are under way; closing it closes all but the winner."""
 
-    def __init__(self, found: list[Address], source: Source, until: float) -> None:
+    def __init__(
+        self, attempt: Attempt, found: list[Address], source: Source, until: float
+    ) -> None:
+        self._attempt = attempt
         self._found = found
         self._source = source
         self._until = until
-        self._selector = selectors.DefaultSelector()
         self._errors: dict[int, OSError] = {}
         self._under_way: dict[socket.socket, Address] = {}
 
@@ -60,17 +110,16 @@ class _Race:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._selector.close()
         for sock in self._under_way:
             sock.close()
 
-    def run(self) -> socket.socket:
+    def run(self) -> Dial:
         for address in alternate(self._found):
-            winner = self._start(address) or self._wait(_NEXT_AFTER)
-            if winner is not None:
+            winner = self._start(address) or (yield from self._waiting(_NEXT_AFTER))
+            if winner is not None or not self._attempt.is_wanted():
                 return winner
-        winner = self._wait(None)
-        if winner is not None:
+        winner = yield from self._waiting(None)
+        if winner is not None or not self._attempt.is_wanted():
             return winner
         if self._under_way or not self._errors:
             raise socket.timeout("timed out")
@@ -93,22 +142,20 @@ class _Race:
             self._lost(sock, error)
             return None
         if code in _UNDER_WAY:
-            self._selector.register(sock, selectors.EVENT_WRITE)
             return None
         return self._finished(sock, code)
 
-    def _wait(self, seconds: float | None) -> socket.socket | None:
+    def _waiting(self, seconds: float | None) -> Dial:
         """The first that gets through; None when the time is over, all have failed, or, with
         ``seconds``, one has.
         """
         until = self._until if seconds is None else min(self._until, time.monotonic() + seconds)
         while self._under_way:
-            left = until - time.monotonic()
-            if left <= 0:
+            need = Ready(self._attempt, until, writing=list(self._under_way))
+            decided: list[socket.socket] = yield need
+            if not decided:
                 return None
-            for key, _ in self._selector.select(left):
-                sock: Any = key.fileobj
-                self._selector.unregister(sock)
+            for sock in decided:
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 winner = self._finished(sock, code)
                 if winner is not None or seconds is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import threading
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from ..enums import LogLevel
 from ..matcher import MQTTMatcher
+from .greenlets import threads_are_greenlets
 from .log import LOGGING_LEVEL
 from .running_calls import RunningCalls
 from .state import ClientState
@@ -76,12 +77,6 @@ def _slot(name: str, doc: str) -> Any:
     return property(attrgetter(attribute), assign, doc=doc)
 
 
-def under_gevent() -> bool:
-    """Whether gevent has turned the threads of this process into greenlets."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and monkey.is_module_patched("threading")
-
-
 class TopicCallbacks(MQTTMatcher):
     """Callbacks per topic filter; a change reaches the engine's topic cache at once."""
 
@@ -111,6 +106,7 @@ class Callbacks(ClientState):
         if "_calling" not in vars(self):  # else a callback may have called reinitialise()
             self._calling = RunningCalls()
             self._deferred = []
+            self._thread_mutex = threading.RLock()
         self._on_message_filtered = TopicCallbacks(self)
 
     def _is_own(self, method: str) -> bool:
@@ -134,7 +130,7 @@ class Callbacks(ClientState):
             event_driven=self.on_socket_register_write is not None or self._on_event_loop,
             on_message_is_method=type(self).on_message is not Callbacks.on_message,
             own_mids=self._is_own("_mid_generate"),
-            cooperative=under_gevent(),
+            cooperative=threads_are_greenlets(),
             awaits_callbacks=self._on_event_loop,
         )
 

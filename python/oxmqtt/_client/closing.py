@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..enums import LogLevel
-from .callbacks import under_gevent
+from .greenlets import threads_are_greenlets
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -55,5 +55,5 @@ def _wait(client: Client, until: float, is_done: Callable[[Client], bool]) -> No
         left = min(until, stalled) - now
         if left <= 0:
             return
-        if under_gevent() or engine.flush(min(left, _LOOK_EVERY)):
+        if threads_are_greenlets() or engine.flush(min(left, _LOOK_EVERY)):
             time.sleep(min(left, _SHORT))

@@ -23,10 +23,10 @@ from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
 from . import abandonable, addresses
-from .abandonable import Step
+from .abandonable import AnyNeed, Attempt, Step
 from .codes import _base62
 from .log import connect_line
-from .options import check_keepalive, check_port
+from .options import check_host, check_keepalive, check_port
 from .proxies import Proxies
 from .sequences import drive
 from .sockets import ConnectionSocket, TlsConnectionSocket
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that a call which knows no time-out, such as asking a name server, gets beyond it.
+#: Seconds that a call for which others keep the time gets beyond it.
 _DIAL_GRACE = 0.2
 
 
@@ -102,7 +102,7 @@ class Dialling(Proxies, WebSockets):
         """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
         arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
         self._set_target(*arguments, state=_ConnectionState.MQTT_CS_CONNECT_ASYNC)
-        self._engine.interrupt()
+        self._interrupt()
 
     def _set_target(
         self,
@@ -118,8 +118,7 @@ class Dialling(Proxies, WebSockets):
     ) -> None:
         if bind_port < 0:
             raise ValueError("Invalid bind port number.")
-        if not host:
-            raise ValueError("Invalid host.")
+        check_host(host, self._transport)
         check_port(port)
         check_keepalive(keepalive)
         self._sock_close()
@@ -146,42 +145,51 @@ class Dialling(Proxies, WebSockets):
             raise ConnectionAbortedError("the interpreter is shutting down")
         return drive(self._reconnecting(), abandonable.run)
 
-    def _reconnecting(self) -> Generator[Step[Any], Any, MQTTErrorCode]:
-        """The sequence of :meth:`reconnect`: what may take long is a step for another thread."""
+    def _reconnecting(self) -> Generator[AnyNeed, Any, MQTTErrorCode]:
+        """The sequence of :meth:`reconnect`: it yields what it has to wait for."""
         if len(self._host) == 0:
             raise ValueError("Invalid host.")
         if self._port <= 0:
             raise ValueError("Invalid port number.")
-        attempt = self._latest_attempt = object()
+        attempt = Attempt(self._is_wanted)
+        overtaken, self._latest_attempt = self._latest_attempt, attempt
+        if overtaken is not None:
+            overtaken.look_again()
         dialled_before, self._dialling = self._dialling, True
         try:
             self._state = _ConnectionState.MQTT_CS_CONNECTING
             self._sock_close()
-            if self._is_wanted(attempt):
+            if attempt.is_wanted():
                 self._call("on_pre_connect")
-            if self._is_wanted(attempt) and (yield from self._opening(attempt)):
+            if attempt.is_wanted() and (yield from self._opening(attempt)):
                 return MQTTErrorCode.MQTT_ERR_SUCCESS
             return self._yield(attempt)
         finally:
+            attempt.waker = None
             self._dialling = dialled_before
             if self._engine.looping:  # a loop() that comes later would return at once, with nothing
                 self._engine.interrupt()
 
-    def _is_wanted(self, attempt: object) -> bool:
+    def _is_wanted(self, attempt: Attempt) -> bool:
         """Whether this is the latest call of reconnect(), and nothing has stopped it."""
         is_stopped = self._thread_terminate and self._thread is threading.current_thread()
         is_connecting = self._state is _ConnectionState.MQTT_CS_CONNECTING
         return self._latest_attempt is attempt and is_connecting and not is_stopped
 
-    def _opening(self, attempt: object) -> Generator[Step[Any], Any, bool]:
+    def _interrupt(self) -> None:
+        """Whoever waits for this client looks whether it still has to."""
+        self._engine.interrupt()
+        attempt = self._latest_attempt
+        if attempt is not None:
+            attempt.look_again()
+
+    def _opening(self, attempt: Attempt) -> Generator[AnyNeed, Any, bool]:
         """Dials and sends CONNECT, as long as that is wanted; whether it has."""
         until = time.monotonic() + self._connect_timeout
-        dialled: socket.socket | None = yield from self._dialling_step(
-            attempt, until, self._create_socket, lambda late: late.close()
-        )
+        dialled: socket.socket | None = yield from self._dialled(attempt, until)
         if dialled is None:
             return False
-        if not self._is_wanted(attempt):
+        if not attempt.is_wanted():
             dialled.close()
             return False
         try:
@@ -193,19 +201,19 @@ class Dialling(Proxies, WebSockets):
         try:
             shake_hands = self._handshake(sock, until)
             if shake_hands is not None:
-                layers = yield from self._dialling_step(
+                layers = yield from self._calling_elsewhere(
                     attempt, until, shake_hands, lambda late: None
                 )
         except BaseException:
             sock._release()
             raise
-        if not self._is_wanted(attempt):
+        if not attempt.is_wanted():
             sock._release()
             return False
         self._sock = sock
         try:
             self._call("on_socket_open", sock)
-            if not self._is_wanted(attempt):
+            if not attempt.is_wanted():
                 return False
             self._hand_to_engine(sock, layers)
         except BaseException:
@@ -214,21 +222,66 @@ class Dialling(Proxies, WebSockets):
             raise
         return True
 
-    def _dialling_step(
-        self, attempt: object, until: float, call: Callable[[], T], discard: Callable[[T], Any]
-    ) -> Generator[Step[T], T | None, T | None]:
-        """The result of a step, or None when the attempt is not wanted any more.
+    def _dialled(
+        self, attempt: Attempt, until: float
+    ) -> Generator[AnyNeed, Any, socket.socket | None]:
+        """The connected socket, with TLS by Python's ``ssl`` where that is set."""
+        source = self._source()
+        if self._dials_its_own_way(source):
+            return (
+                yield from self._calling_elsewhere(
+                    attempt, until, self._create_socket, lambda late: late.close()
+                )
+            )
+        if self._transport == "unix":
+            connected: socket.socket | None = self._create_unix_socket_connection()
+        else:
+            connected = yield from addresses.connecting(
+                attempt, self._host, self._port, source, until
+            )
+        if connected is None or not self._ssl or self._rustls is not None:
+            return connected
+        return (yield from self._securing(attempt, until, connected))
+
+    def _dials_its_own_way(self, source: addresses.Source) -> bool:
+        """Whether dialling calls what may take its time: the program's own, PySocks, a look-up of the
+        address to connect from.
+        """
+        return (
+            self._is_own("_create_socket")
+            or self._is_own("_create_socket_connection")
+            or self._is_own("_create_unix_socket_connection")
+            or addresses.is_overridden()
+            or not (source is None or not source[0] or addresses.is_numeric(source[0]))
+            or (self._transport != "unix" and self._get_proxy() is not None)
+        )
+
+    def _securing(
+        self, attempt: Attempt, until: float, connected: socket.socket
+    ) -> Generator[AnyNeed, Any, socket.socket | None]:
+        """TLS by Python's ``ssl`` on a connected socket, which it takes over."""
+
+        def secure() -> socket.socket:
+            try:
+                connected.settimeout(max(until - time.monotonic(), 0.001))
+                return self._ssl_wrap_socket(connected)
+            except BaseException:
+                connected.close()
+                raise
+
+        return (
+            yield from self._calling_elsewhere(attempt, until, secure, lambda late: late.close())
+        )
+
+    def _calling_elsewhere(
+        self, attempt: Attempt, until: float, call: Callable[[], T], discard: Callable[[T], Any]
+    ) -> Generator[AnyNeed, T | None, T | None]:
+        """The result of a call that may take its time, or None when the attempt is not wanted any more.
 
         :raises TimeoutError: there is none by ``until`` and a little more.
         """
-        latest = until + _DIAL_GRACE
-        result = yield Step(
-            call,
-            lambda: self._is_wanted(attempt) and time.monotonic() < latest,
-            discard,
-            f"paho-mqtt-client-{self._client_id.decode()}-dial",
-        )
-        if result is None and self._is_wanted(attempt):
+        result = yield Step(call, attempt, until + _DIAL_GRACE, discard)
+        if result is None and attempt.is_wanted():
             raise socket.timeout("timed out")
         return result
 
@@ -256,7 +309,7 @@ class Dialling(Proxies, WebSockets):
             key=key,
         )
 
-    def _yield(self, attempt: object) -> MQTTErrorCode:
+    def _yield(self, attempt: Attempt) -> MQTTErrorCode:
         """Leaves the connection to whoever came between."""
         if self._latest_attempt is not attempt:
             return MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -310,12 +363,16 @@ class Dialling(Proxies, WebSockets):
     def _create_socket_connection(self) -> socket.socket:
         """Connects by TCP, through a proxy if there is one; programs override it."""
         until = time.monotonic() + self._connect_timeout
-        bound = (self._bind_address, self._bind_port)
-        source = bound if any(bound) else None
+        source = self._source()
         proxied = self._connect_by_proxy(source, until)
         if proxied is not None:
             return proxied
         return addresses.connect(self._host, self._port, source, until)
+
+    def _source(self) -> addresses.Source:
+        """Where to connect from, if that matters."""
+        bound = (self._bind_address, self._bind_port)
+        return bound if any(bound) else None
 
     def _hand_to_engine(self, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
         will: tuple[Any, ...] | None = None
@@ -409,7 +466,7 @@ class Dialling(Proxies, WebSockets):
         """
         if self._sock is None:
             self._state = _ConnectionState.MQTT_CS_DISCONNECTED
-            self._engine.interrupt()
+            self._interrupt()
             return MQTTErrorCode.MQTT_ERR_NO_CONN
         self._state = _ConnectionState.MQTT_CS_DISCONNECTING
         if self._v5:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
+from .abandonable import leave_turn, ready
 from .events import Events
 from .older_calls import drops
 from .sequences import LoopNeed, Pause, Reconnect, Round, drive
@@ -28,18 +28,12 @@ _STOP_LATEST = 1.0
 _DISCONNECT_GRACE = 1.0
 #: The longest wait: an interrupted or overridden loop looks at its flags this often.
 _LONGEST_WAIT = 1.0
+#: The same for the thread of loop_start(), which all who change such a flag wake. Each look of a thousand
+#: idle clients costs.
+_IDLE_WAIT = 30.0
 
 _SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
 _NO_CONN = MQTTErrorCode.MQTT_ERR_NO_CONN
-
-
-def _wait_readable(descriptor: int, timeout: float) -> None:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        poll.poll(timeout * 1000)
-    else:
-        select.select([descriptor], [], [], timeout)
 
 
 class Loops(Events):
@@ -52,7 +46,7 @@ class Loops(Events):
 
     def _wait(self, timeout: float) -> None:
         """Waits for events, an interruption, or the time-out in seconds."""
-        _wait_readable(self._engine.descriptor(), timeout)
+        ready([self._engine.descriptor()], [], timeout)
 
     @drops("max_packets", 1)
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
@@ -139,6 +133,7 @@ class Loops(Events):
         try:
             yield
         finally:
+            leave_turn()
             self._engine.configure(looping=False)
             self._release_descriptor()
 
@@ -275,16 +270,28 @@ class Loops(Events):
         An exception in a callback is reported to ``threading.excepthook``; the thread lives on.
 
         :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if the thread runs already.
+        :raises RuntimeError: the system gives no thread; another call may get one.
         """
         if sys.is_finalizing():  # before Python 3.12 it would wait for ever for the thread to start
             raise RuntimeError("can't create new thread at interpreter shutdown")
-        if self._thread is not None:
-            return MQTTErrorCode.MQTT_ERR_INVAL
-        self._thread_terminate = False
         name = f"paho-mqtt-client-{self._client_id.decode()}"
-        self._thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
+        try:
+            with self._thread_mutex:
+                if self._thread is not None:
+                    return MQTTErrorCode.MQTT_ERR_INVAL
+                self._thread_terminate = False
+                self._thread = thread
+            thread.start()
+        except BaseException:  # a signal may strike before it starts, or while it does
+            self._forget_thread(thread, unless_it_runs=True)
+            raise
         return _SUCCESS
+
+    def _forget_thread(self, thread: threading.Thread, *, unless_it_runs: bool = False) -> None:
+        with self._thread_mutex:
+            if self._thread is thread and not (unless_it_runs and self._thread_runs):
+                self._thread = None
 
     @drops("force", 0)
     def loop_stop(self) -> MQTTErrorCode:
@@ -300,24 +307,29 @@ class Loops(Events):
         if thread is None:
             return MQTTErrorCode.MQTT_ERR_INVAL
         self._thread_terminate = True
-        self._engine.interrupt()
+        self._interrupt()
         if thread is threading.current_thread():
             return _SUCCESS
-        thread.join(_STOP_BOUND)
+        join(thread, _STOP_BOUND)
         if thread.is_alive() and not (thread.ident in self._calling or self._engine.callback_runs):
-            thread.join(_STOP_LATEST)
+            join(thread, _STOP_LATEST)
         if thread.is_alive():
             return MQTTErrorCode.MQTT_ERR_AGAIN
-        self._thread = None
+        self._forget_thread(thread)
         self._release_descriptor()
         return _SUCCESS
 
     def _thread_main(self) -> None:
-        self._engine.configure(survives_exceptions=True)
+        thread = threading.current_thread()
+        with self._thread_mutex:
+            if self._thread is not thread:  # its loop_start() failed
+                return
+            self._thread_runs = True
         try:
+            self._engine.configure(survives_exceptions=True)
             while True:
                 try:
-                    self.loop_forever(retry_first_connection=True)
+                    self.loop_forever(self._idle_time(), retry_first_connection=True)
                     return
                 except Exception:
                     self._report_exception()
@@ -325,9 +337,29 @@ class Loops(Events):
                     return
         finally:
             self._engine.configure(survives_exceptions=False)
-            self._thread_terminate = False
-            self._thread = None
+            with self._thread_mutex:
+                self._thread_runs = False
+                if self._thread is thread:
+                    self._thread_terminate = False
+                    self._thread = None
+
+    def _idle_time(self) -> float:
+        """Seconds after which the thread looks whether it should go on, though nobody has woken it."""
+        return _LONGEST_WAIT if self._is_own("_loop") else _IDLE_WAIT
 
     def _report_exception(self) -> None:
         args = threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
         threading.excepthook(args)
+
+
+def join(thread: threading.Thread, seconds: float) -> None:
+    """Waits for the end of a thread that may be in the middle of its start."""
+    until = time.monotonic() + seconds
+    while True:
+        left = max(0.0, until - time.monotonic())
+        try:
+            return thread.join(left)
+        except RuntimeError:
+            if not left:
+                return
+            time.sleep(0.001)

@@ -21,6 +21,12 @@ _MAX_PACKET_SIZE = 16 << 20
 _LARGEST_PACKET = 268_435_455
 
 
+def check_host(value: str, transport: str) -> None:
+    """A name ends at a NUL for the system, and would be another; a path may begin with one."""
+    if not value or ("\0" in value and transport != "unix"):
+        raise ValueError("Invalid host.")
+
+
 def check_port(value: int) -> None:
     if value <= 0 or value > 65_535:
         raise ValueError("Invalid port number.")
@@ -81,14 +87,14 @@ class Options(ClientState):
     def host(self) -> str:
         """Name or address of the broker, or the path of its unix socket; empty before connect().
 
-        :raises ValueError: set to an empty name.
+        :raises ValueError: set to an empty name, or one with a NUL in it.
         """
         return self._host
 
     @host.setter
     def host(self, value: str) -> None:
-        if self._connection_closed() and not value:
-            raise ValueError("Invalid host.")
+        if self._connection_closed():
+            check_host(value, self._transport)
         self._change("host", value)
 
     @property

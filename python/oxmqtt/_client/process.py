@@ -44,7 +44,7 @@ def _leave() -> None:
         thread = client._thread
         if thread is not None and thread is not threading.current_thread():
             client._thread_terminate = True
-            client._engine.interrupt()
+            client._interrupt()
             threads.append(thread)
     for thread in threads:
         _join(thread, started + _EXIT_CALLBACKS)
@@ -91,8 +91,9 @@ def _after_fork_in_child() -> None:
         sock, client._sock = client._sock, None
         if sock is not None:
             sock._release()
+        client._thread_mutex = threading.RLock()
         client._thread = None
-        client._thread_terminate = False
+        client._thread_runs = client._thread_terminate = False
         client._dialling = False
         client._calling.clear()
         client._state = _ConnectionState.MQTT_CS_DISCONNECTED

@@ -24,21 +24,31 @@ _KEYS = (
 )
 
 
+#: What ``sys.path`` was when PySocks was looked for in vain: looking takes long, and clients dial often.
+_missing_on: list[str] | None = None
+
+
 def pysocks() -> Any:
     """The module, or None where it is not installed."""
+    global _missing_on
     try:
         import socks  # type: ignore[import-untyped]
     except ImportError:
+        _missing_on = list(sys.path)
         return None
     return socks
+
+
+def _may_be_there() -> bool:
+    return "socks" in sys.modules or _missing_on != sys.path
 
 
 def is_valid(proxy: Any) -> bool:
     """Whether it names a proxy and a type that PySocks knows."""
     if isinstance(proxy, (list, tuple)):
         proxy = dict(zip(_KEYS, proxy)) if len(proxy) == len(_KEYS) else None
-    socks = pysocks()
-    if socks is None or not isinstance(proxy, dict):
+    socks = pysocks() if isinstance(proxy, dict) else None
+    if socks is None:
         return False
     types = {socks.HTTP, socks.SOCKS4, socks.SOCKS5}
     return proxy.get("proxy_type") in types and bool(proxy.get("proxy_addr"))
@@ -69,7 +79,7 @@ class Proxies(ClientState):
         self._proxy = proxy_args
 
     def _get_proxy(self) -> dict[str, Any] | None:
-        if is_valid(self._proxy):
+        if self._proxy and is_valid(self._proxy):
             return self._proxy
         return _proxy_of_environment(self._host) or _default_proxy()
 
@@ -91,7 +101,7 @@ class Proxies(ClientState):
 
 def _proxy_of_environment(host: str) -> dict[str, Any] | None:
     """What ``mqtt_proxy`` names, unless ``no_proxy`` names the host."""
-    socks = pysocks()
+    socks = pysocks() if _may_be_there() else None
     if socks is None:
         return None
     import urllib.parse

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..properties import Properties
     from ..reasoncodes import ReasonCode
     from ..url import BrokerUrl
+    from .abandonable import Attempt
     from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
     from .types import CleanStartOption, WebSocketHeaders
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
 #: What belongs to loops and calls that are under way, not to the options.
-_OF_A_LOOP = frozenset({"_dialling", "_thread", "_thread_terminate", "_on_event_loop"})
+_OF_A_LOOP = frozenset(
+    {"_dialling", "_thread", "_thread_runs", "_thread_terminate", "_on_event_loop"}
+)
 
 
 class ClientState(ClientBase):
@@ -100,7 +103,7 @@ class ClientState(ClientBase):
     _state = _ConnectionState.MQTT_CS_NEW
     #: A thread is in ``reconnect()``; which call of it is the latest.
     _dialling = False
-    _latest_attempt: object = None
+    _latest_attempt: Attempt | None = None
     #: The threads that run callbacks other than those for messages.
     _calling: RunningCalls
     #: What CONNACK said, for those who wrap ``_handle_connack``.
@@ -109,6 +112,10 @@ class ClientState(ClientBase):
     _connack_at = 0.0
     _sock: ConnectionSocket | None = None
     _thread: threading.Thread | None = None
+    #: Held while ``_thread`` changes hands, and for no longer. Signal handlers may take it again.
+    _thread_mutex: threading.RLock
+    #: It has found itself in ``_thread``, and lets no other in.
+    _thread_runs = False
     _thread_terminate = False
     #: An asyncio event loop runs the client.
     _on_event_loop = False
@@ -125,8 +132,11 @@ class ClientState(ClientBase):
 
         A loop that runs goes on: its thread waits for the next connection, and can be stopped.
         """
+        attempt = self._latest_attempt
         for name in vars(self).keys() & vars(ClientState).keys() - _OF_A_LOOP:
             delattr(self, name)
+        if attempt is not None:
+            attempt.look_again()
 
     def _connection_closed(self) -> bool:
         """Whether options may change now."""

@@ -155,7 +155,7 @@ class Connection:
             given = {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}
             server_hostname = given.pop("server_hostname")
             options = Options(**given)
-            loaded = await in_thread(lambda: load(options), "oxmqtt-tls")
+            loaded = await in_thread(lambda: load(options))
             self._client._secure(loaded, server_hostname)
             self._tls_params = None  # not before: a client that wants TLS never connects without
         insecure, self._tls_insecure = self._tls_insecure, None
@@ -298,7 +298,8 @@ class Connection:
         # Not asyncio.wait_for(): before Python 3.12 a cancellation that comes with the result is lost.
         result = asyncio.ensure_future(awaitable)
         try:
-            await asyncio.wait({result}, timeout=None if seconds == math.inf else seconds)
+            if seconds > 0 or result is not awaitable:  # without any time, nothing is waited for
+                await asyncio.wait({result}, timeout=None if seconds == math.inf else seconds)
         finally:
             if not result.done():
                 result.cancel()

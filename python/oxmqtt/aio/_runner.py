@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._client.abandonable import Step
+from .._client.abandonable import AnyNeed
 from .._client.sequences import LoopNeed, Reconnect, Round
 from ..enums import MQTTErrorCode
-from ._sequences import drive, run_step
+from ._sequences import drive, satisfy
 from ._wakeups import watch
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ class Runner:
         """As ``reconnect()``, without blocking."""
         return await drive(self._client._reconnecting(), self._take)
 
-    async def _take(self, step: Step[Any]) -> Any:
+    async def _take(self, need: AnyNeed) -> Any:
         await self._await_deferred()
-        return await run_step(step)
+        return await satisfy(need)
 
     async def run(self) -> MQTTErrorCode:
         """As ``loop_forever()``, without blocking."""

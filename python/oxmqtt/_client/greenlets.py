@@ -1,0 +1,13 @@
+"""Whether gevent or eventlet has made greenlets of the threads: then nobody waits but by what they patched."""
+
+from __future__ import annotations
+
+import sys
+
+
+def threads_are_greenlets() -> bool:
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return True
+    eventlet = sys.modules.get("eventlet.patcher")
+    return eventlet is not None and bool(eventlet.is_monkey_patched("thread"))
