@@ -425,11 +425,11 @@ impl Mailbox {
     ) -> PyResult<Sent> {
         let client = self.client.bind(py);
         let qos = Given::from(qos);
+        if !self.state().keeps_offline && !self.core().is_linked() {
+            return Err(publish_error(py, ErrorCode::NoConn)?); // and it is never sent
+        }
         let (info, congested) =
             ClientBase::send(client, topic, payload, qos, Some(retain), properties)?;
-        if info.is_offline() && !self.state().keeps_offline {
-            return Err(publish_error(py, ErrorCode::NoConn)?);
-        }
         match info.tracking {
             Tracking::Ticket { ticket, .. } => Ok(Sent::Ticket(ticket)),
             Tracking::Refused(error) => Err(publish_error(py, error.into())?),

@@ -47,6 +47,11 @@ impl Tracking {
         }
     }
 
+    /// The message waits for a connection that nobody makes.
+    fn is_forsaken(&self) -> bool {
+        matches!(self, Self::Ticket { shared, .. } if shared.is_forsaken())
+    }
+
     /// Waits a while for the end of the message, and of its callback if another thread runs it.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         match self {
@@ -109,11 +114,6 @@ impl MQTTMessageInfo {
 
     fn is_declared_published(&self) -> bool {
         self.declared.load(Ordering::Acquire) == DECLARED_PUBLISHED
-    }
-
-    /// There was no connection when the message was published.
-    pub(super) fn is_offline(&self) -> bool {
-        self.rc.load(Ordering::Relaxed) == ErrorCode::NoConn as i32
     }
 
     /// The error that the message ended with before any outcome, if it did.
@@ -240,7 +240,8 @@ impl MQTTMessageInfo {
     /// and for messages that wait for a connection.
     ///
     /// :raises ValueError: the message was not queued: the queue was full.
-    /// :raises RuntimeError: the message failed, for the reason in the text.
+    /// :raises RuntimeError: the message failed, for the reason in the text; or there is no time-out and
+    ///     nothing that could send it: no connection, no loop, and nobody who connects.
     #[pyo3(signature = (timeout = None))]
     fn wait_for_publish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         exit::guard_thread();
@@ -255,6 +256,10 @@ impl MQTTMessageInfo {
             py.check_signals()?;
             if done || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.outcome(py).map(drop);
+            }
+            if deadline.is_none() && self.tracking.is_forsaken() {
+                let rc = ErrorCode::NoConn as i32;
+                return Err(publish_failed(&error_string(py, rc)?));
             }
             if cooperative {
                 let left = deadline.map_or(pause, |deadline| deadline - now);

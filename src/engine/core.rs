@@ -253,6 +253,11 @@ impl Core {
         self.notify_progress();
     }
 
+    /// Whether there is a connection, accepted by the server or not.
+    pub fn is_linked(&self) -> bool {
+        self.lock().link.is_some()
+    }
+
     /// A duplicate of the connected socket, while there is one.
     pub fn duplicate_socket(&self) -> Option<socket2::Socket> {
         self.lock().link.as_ref()?.writer.duplicate().ok()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -102,23 +101,28 @@ def test_while_certificates_are_read(run: Run, tmp_path: Path) -> None:
     slow_file = tmp_path / "ca.pem"
     os.mkfifo(slow_file)
 
-    def reader() -> threading.Thread | None:
-        return next((each for each in threading.enumerate() if each.name == "oxmqtt-tls"), None)
+    def opened() -> int | None:
+        """The pipe, while somebody reads it."""
+        try:
+            return os.open(slow_file, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
 
     async def program() -> None:
         client = aio.Client(
             "localhost", broker.tls_port, tls_params=aio.TLSParameters(str(slow_file))
         )
         entering = asyncio.ensure_future(client.__aenter__())
-        while reader() is None:
+        while (pipe := opened()) is None:
             await asyncio.sleep(0)
         entering.cancel()
         await asyncio.wait({entering})
         assert entering.cancelled()
-        late = reader()
-        assert late is not None
-        slow_file.write_text(broker.ca_pem)
-        late.join()
+        os.write(pipe, broker.ca_pem.encode())
+        os.close(pipe)
+        while (pipe := opened()) is not None:
+            os.close(pipe)
+            await asyncio.sleep(0.001)
         slow_file.unlink()
         slow_file.write_text(broker.ca_pem)
         async with client:

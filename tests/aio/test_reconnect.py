@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from oxmqtt import aio
-from oxmqtt.aio._subscribing import Subscription
+from oxmqtt.aio._subscribing import Call, Subscription
 from support import packets
 from support.mosquitto import Mosquitto
 from support.packets import CONNECT, PUBLISH, SUBSCRIBE, V5, V311
@@ -325,7 +325,7 @@ def test_an_answer_that_nobody_waits_for_any_more_counts(
         connected = aio.Client(peer.host, peer.port, reconnect=True)
         connected._client._reconnect_min_delay = 0.02
         async with connected:
-            connected._subscriptions["gone"] = Subscription(0, None)
+            connected._subscriptions["gone"] = Subscription(0, Call(None))
             for call in (connected.subscribe("late", 1), connected.unsubscribe("gone")):
                 task = asyncio.ensure_future(call)
                 with pytest.raises(asyncio.TimeoutError):

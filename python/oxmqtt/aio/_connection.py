@@ -88,7 +88,7 @@ class Connection:
         self._waits_for_end: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         #: Those who wait for the next connection.
-        self._offline: list[asyncio.Future[None]] = []
+        self._offline: dict[asyncio.Future[None], None] = {}
 
     async def __aenter__(self) -> Self:
         """Connects.
@@ -110,7 +110,10 @@ class Connection:
         self._client.enable_logger(self._logger)
         runner = self._runner = Runner(self._client, self._mailbox, weakly(self._on_drained))
         try:
-            runner.start()
+            try:
+                runner.start()
+            except OSError as error:  # no descriptor is left
+                raise MqttError(str(error)) from error
             await self._connect(runner)
         except BaseException:
             self._leave()
@@ -220,12 +223,19 @@ class Connection:
         """There will be no connection any more: tells everybody who waits for something."""
         self._lost = error
         waiters: list[asyncio.Future[Any]] = [*self._mailbox.take_pending(), *self._offline]
-        self._offline = []
+        self._offline = {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(self._disconnected("Disconnected before the broker answered"))
         self._forget_requests()
         self._wake_consumers()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Ends a connection that does not do what it was made for."""
+        self._logger.error("%s", error)
+        self._stop_reconnecting()
+        self._end(error)
+        self._client.disconnect()
 
     def _disconnected(self, text: str) -> MqttError:
         error = MqttError(text)
@@ -262,7 +272,7 @@ class Connection:
             self._logger.info("Connected again")
         if not flags.session_present:
             self._renew_subscriptions(is_first=connack is not None)
-        offline, self._offline = self._offline, []
+        offline, self._offline = self._offline, {}
         for waiter in offline:
             if not waiter.done():
                 waiter.set_result(None)
@@ -274,6 +284,8 @@ class Connection:
         if self._waits_for_end is not None:
             if not self._waits_for_end.done():
                 self._waits_for_end.set_result(None)
+            return
+        if self._lost is not None:  # by _give_up()
             return
         error = MqttCodeError(reason_code, "Unexpected disconnection")
         connack = self._waits_for_connack
@@ -315,12 +327,11 @@ class Connection:
         if not self._reconnects or self._lost is not None or self._loop is None:
             return False
         waiter = self._loop.create_future()
-        self._offline.append(waiter)
+        self._offline[waiter] = None
         try:
             await waiter
         finally:
-            if waiter in self._offline:
-                self._offline.remove(waiter)
+            self._offline.pop(waiter, None)
         return True
 
     def _wake_in(self, seconds: float) -> None:

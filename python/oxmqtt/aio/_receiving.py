@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from functools import partial
 from typing import Any
 
@@ -81,7 +81,7 @@ class Receiving(Connection):
     """``messages``, ``batches`` and ``ack``."""
 
     def _init_receiving(self, queue_type: Any, most_waiting: int) -> None:
-        self._consumers: deque[asyncio.Future[None]] = deque()
+        self._consumers: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         #: The program's own queue: messages are put into it as long as it takes them.
         self._queue: asyncio.Queue[Message] | None = None
         self._make_queue = None if queue_type is None else partial(queue_type, maxsize=most_waiting)
@@ -122,14 +122,14 @@ class Receiving(Connection):
         if self._loop is None or self._lost is not None:
             raise self._disconnected("Disconnected during message iteration")
         consumer = self._loop.create_future()
-        self._consumers.append(consumer)
+        self._consumers[consumer] = None
         try:
             await consumer
         except asyncio.CancelledError:
             if consumer.done() and not consumer.cancelled():
                 self._on_drained()  # the message is another's
-            elif consumer in self._consumers:
-                self._consumers.remove(consumer)
+            else:
+                self._consumers.pop(consumer, None)
             raise
 
     async def _take_from(self, queue: asyncio.Queue[Message]) -> Message:
@@ -153,13 +153,13 @@ class Receiving(Connection):
         if waiting and self._queue is not None:
             self._fill(self._queue)
         while waiting and self._consumers:
-            consumer = self._consumers.popleft()
+            consumer, _ = self._consumers.popitem(last=False)
             if not consumer.done():
                 consumer.set_result(None)
                 waiting -= 1
 
     def _wake_consumers(self) -> None:
         while self._consumers:
-            consumer = self._consumers.popleft()
+            consumer, _ = self._consumers.popitem(last=False)
             if not consumer.done():
                 consumer.set_result(None)

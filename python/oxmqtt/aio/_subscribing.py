@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
@@ -12,7 +14,7 @@ from ..enums import MQTTErrorCode
 from ..reasoncodes import ReasonCode
 from ..subscribeoptions import SubscribeOptions
 from ._connection import Connection, weakly
-from .exceptions import MqttCodeError
+from .exceptions import MqttCodeError, MqttError
 
 if TYPE_CHECKING:
     from ..properties import Properties
@@ -22,12 +24,24 @@ SubscribeTopic = Union[
 ]
 
 
+#: SUBSCRIBEs that may be without an answer while subscriptions are renewed.
+_AT_ONCE = 20
+
+
+class Call:
+    """A SUBSCRIBE: what goes out in one packet goes out in one again. Brokers limit its size, and some
+    the number of its filters.
+    """
+
+    def __init__(self, properties: Properties | None) -> None:
+        self.properties = properties
+
+
 class Subscription(NamedTuple):
     """What was asked for with a topic filter."""
 
     option: SubscribeOptions | int
-    #: Of the SUBSCRIBE; those of one call are the same object.
-    properties: Properties | None
+    call: Call
 
 
 #: Gets the reason codes of an answer, whether or not anybody still waits for it.
@@ -52,6 +66,8 @@ class Subscribing(Connection):
         self._requests: dict[int, Request] = {}
         #: By topic filter.
         self._subscriptions: dict[str, Subscription] = {}
+        #: The topic filters of calls that have yet to be made again.
+        self._to_renew: deque[list[str]] = deque()
 
     async def subscribe(
         self,
@@ -77,13 +93,14 @@ class Subscribing(Connection):
         :raises ValueError: a filter, QoS or option is not valid.
         """
         properties = copy.copy(properties)  # the caller may go on to change them
+        call = Call(properties)
         filters: list[Any] = list(topic) if isinstance(topic, list) else [topic]
 
         def granted(codes: list[ReasonCode]) -> None:
             for given, code in zip(filters, codes):
                 name, option = given if isinstance(given, tuple) else (given, options or qos)
                 if not code.is_failure:
-                    self._subscriptions[name] = Subscription(option, properties)
+                    self._subscriptions[name] = Subscription(option, call)
 
         return await self._request(
             lambda: self._client.subscribe(topic, qos, options, properties),
@@ -170,32 +187,45 @@ class Subscribing(Connection):
         self._requests.clear()
 
     def _renew_subscriptions(self, is_first: bool) -> None:
-        """The broker has a new session: asks it again for everything that was subscribed since the
-        client was entered.
+        """The broker has a new session: asks it again, call by call, for everything that was subscribed
+        since the client was entered.
         """
         if is_first:
             self._subscriptions.clear()
-        groups: dict[int, list[str]] = {}
+        calls: dict[Call, list[str]] = {}
         for name, subscription in self._subscriptions.items():
-            groups.setdefault(id(subscription.properties), []).append(name)
-        for names in groups.values():
-            self._renew(names)
+            calls.setdefault(subscription.call, []).append(name)
+        self._to_renew = deque(calls.values())
+        for _ in range(_AT_ONCE):
+            self._renew_next()
 
-    def _renew(self, names: list[str]) -> None:
-        """Subscribes again to topic filters that have the same properties."""
-        options: Any = [(name, self._subscriptions[name].option) for name in names]
-        properties = self._subscriptions[names[0]].properties
-        rc, mid = self._client.subscribe(options, properties=properties)
-        if mid is None:
-            self._logger.warning("Could not subscribe again: %s", MqttCodeError(rc))
-            return
+    def _renew_next(self) -> None:
+        """Makes one call again; one that is too large by now, in halves."""
+        while self._to_renew and self._lost is None:
+            names = [name for name in self._to_renew.popleft() if name in self._subscriptions]
+            if not names:  # unsubscribed meanwhile
+                continue
+            options: Any = [(name, self._subscriptions[name].option) for name in names]
+            properties = self._subscriptions[names[0]].call.properties
+            rc, mid = self._client.subscribe(options, properties=properties)
+            if mid is not None:
+                self._requests[mid] = Request(partial(self._renewed, names), None)
+                return
+            if rc == MQTTErrorCode.MQTT_ERR_PAYLOAD_SIZE and len(names) > 1:
+                middle = len(names) // 2
+                self._to_renew.extendleft((names[middle:], names[:middle]))
+            elif (
+                rc != MQTTErrorCode.MQTT_ERR_NO_CONN
+            ):  # else they are renewed on the next connection
+                self._give_up(
+                    MqttError(f"Could not subscribe to {names} again: {MqttCodeError(rc)}")
+                )
 
-        def granted(codes: list[ReasonCode]) -> None:
-            for name, code in zip(names, codes):
-                if code.is_failure:
-                    self._logger.error("Could not subscribe to %s again: %s", name, code)
-
-        self._requests[mid] = Request(granted, None)
+    def _renewed(self, names: list[str], codes: list[ReasonCode]) -> None:
+        for name, code in zip(names, codes):
+            if code.is_failure:
+                return self._give_up(MqttError(f"Could not subscribe to {name!r} again: {code}"))
+        self._renew_next()
 
 
 class _ConnectionLost(Exception):

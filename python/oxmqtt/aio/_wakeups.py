@@ -31,10 +31,18 @@ class _Watched(NamedTuple):
     callback: Callable[[], object]
 
 
-class _WatchingThread:
-    """One thread for all loops that cannot watch descriptors; it runs while there is one to watch."""
+#: Descriptors that one thread watches: Windows' ``select()`` takes 512 sockets, one of which wakes it.
+_MOST = 500
 
-    def __init__(self) -> None:
+
+class WatchingThread:
+    """A thread for loops that cannot watch descriptors; it runs while there is one to watch.
+
+    :param most: descriptors that it takes.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._watched: dict[int, _Watched] = {}
         #: Those whose callback is on its way: looked at again when it has run.
@@ -42,22 +50,33 @@ class _WatchingThread:
         self._thread: threading.Thread | None = None
         self._wake: socket.socket | None = None
 
-    def watch(
-        self, loop: asyncio.AbstractEventLoop, descriptor: int, callback: Callable[[], object]
-    ) -> Callable[[], None]:
+    def watch(self, descriptor: int, watched: _Watched) -> bool:
+        """Whether it does; one that has enough to watch does not."""
         with self._lock:
-            self._watched[descriptor] = _Watched(loop, callback)
+            if len(self._watched) >= self._most:
+                return False
             if self._thread is None:
-                waker, self._wake = socket.socketpair()
-                self._wake.setblocking(False)
-                self._thread = threading.Thread(
-                    target=self._run, args=(waker,), name="oxmqtt-wakeups", daemon=True
-                )
-                self._thread.start()
+                self._start()
+            self._watched[descriptor] = watched
         self._look_again()
-        return lambda: self._forget(descriptor)
+        return True
 
-    def _forget(self, descriptor: int) -> None:
+    def _start(self) -> None:
+        waker, wake = socket.socketpair()
+        wake.setblocking(False)
+        thread = threading.Thread(
+            target=self._run, args=(waker,), name="oxmqtt-wakeups", daemon=True
+        )
+        self._thread, self._wake = thread, wake  # it waits for the lock before it looks
+        try:
+            thread.start()
+        except BaseException:
+            self._thread = self._wake = None
+            waker.close()
+            wake.close()
+            raise
+
+    def forget(self, descriptor: int) -> None:
         with self._lock:
             self._watched.pop(descriptor, None)
             self._told.discard(descriptor)
@@ -80,11 +99,7 @@ class _WatchingThread:
                         wake, self._wake = self._wake, None
                         break
                     descriptors = [fd for fd in self._watched if fd not in self._told]
-                try:
-                    readable = select.select([waker.fileno(), *descriptors], [], [])[0]
-                except (OSError, ValueError):  # one was closed; _forget() is on its way
-                    continue
-                for descriptor in readable:
+                for descriptor in _readable([waker.fileno(), *descriptors]):
                     if descriptor == waker.fileno():
                         waker.recv(4096)
                     else:
@@ -101,7 +116,7 @@ class _WatchingThread:
         try:
             watched.loop.call_soon_threadsafe(self._call, descriptor, watched)
         except RuntimeError:  # the loop is closed
-            self._forget(descriptor)
+            self.forget(descriptor)
 
     def _call(self, descriptor: int, watched: _Watched) -> None:
         try:
@@ -113,4 +128,47 @@ class _WatchingThread:
             self._look_again()
 
 
-_thread = _WatchingThread()
+def _readable(descriptors: list[int]) -> list[int]:
+    """Waits for one that is readable, or closed: whoever closed it is about to say so."""
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            for descriptor in descriptors:
+                poll.register(descriptor, select.POLLIN)
+            return [descriptor for descriptor, _ in poll.poll()]
+        return select.select(descriptors, [], [])[0]
+    except (OSError, ValueError):
+        return [one for one in descriptors if _is_readable(one)]
+
+
+def _is_readable(descriptor: int) -> bool:
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True
+
+
+class WatchingThreads:
+    """As many as it takes."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._threads: list[WatchingThread] = []
+
+    def watch(
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, callback: Callable[[], object]
+    ) -> Callable[[], None]:
+        watched = _Watched(loop, callback)
+        with self._lock:
+            for thread in self._threads:
+                if thread.watch(descriptor, watched):
+                    break
+            else:
+                thread = WatchingThread(self._most)
+                thread.watch(descriptor, watched)
+                self._threads.append(thread)
+        return lambda: thread.forget(descriptor)
+
+
+_thread = WatchingThreads()
