@@ -83,7 +83,7 @@ impl Engine {
                         max_packet_size=None, manual_ack=None, report_acked=None, report_sent=None, trace=None,
                         event_driven=None, looping=None, survives_exceptions=None,
                         on_message_is_method=None, own_mids=None, cooperative=None,
-                        awaits_callbacks=None, accepts_auth=None))]
+                        awaits_callbacks=None, accepts_auth=None, dialling=None, threaded=None))]
     #[allow(clippy::too_many_arguments)]
     fn configure(
         &self,
@@ -103,6 +103,8 @@ impl Engine {
         cooperative: Option<bool>,
         awaits_callbacks: Option<bool>,
         accepts_auth: Option<bool>,
+        dialling: Option<bool>,
+        threaded: Option<bool>,
     ) -> PyResult<()> {
         let version = match version {
             Some(level) => Some(
@@ -136,6 +138,8 @@ impl Engine {
             (&shared.own_mids, own_mids),
             (&shared.cooperative, cooperative),
             (&shared.awaits_callbacks, awaits_callbacks),
+            (&shared.dialling, dialling),
+            (&shared.threaded, threaded),
         ];
         for (flag, value) in flags {
             if let Some(value) = value {

@@ -17,6 +17,10 @@ pub(super) struct Shared {
     callback_thread: AtomicUsize,
     /// A loop function runs, so events are dispatched without the caller's doing.
     pub(super) looping: AtomicBool,
+    /// A thread is in `reconnect()`.
+    pub(super) dialling: AtomicBool,
+    /// `loop_start()` has been called, and its thread has not ended.
+    pub(super) threaded: AtomicBool,
     /// The program's own event loop drives the client: nothing may wait.
     pub(super) event_driven: AtomicBool,
     /// Threads are greenlets of one thread: whoever waits has to let the others run.
@@ -46,6 +50,8 @@ impl Default for Shared {
             acks: Acks::default(),
             callback_thread: AtomicUsize::new(0),
             looping: AtomicBool::new(false),
+            dialling: AtomicBool::new(false),
+            threaded: AtomicBool::new(false),
             event_driven: AtomicBool::new(false),
             cooperative: AtomicBool::new(false),
             trace: AtomicBool::new(false),
@@ -89,6 +95,12 @@ impl Shared {
     /// Whether nothing but the caller's own next loop call would run callbacks.
     pub(super) fn is_without_loop(&self) -> bool {
         !self.looping.load(Ordering::Relaxed) && self.may_wait()
+    }
+
+    /// Whether what waits for a connection waits in vain: nobody makes one, or is about to.
+    pub(super) fn is_forsaken(&self) -> bool {
+        let makers = [&self.looping, &self.threaded, &self.dialling, &self.event_driven];
+        !makers.iter().any(|maker| maker.load(Ordering::SeqCst)) && !self.core.is_linked()
     }
 
     pub(super) fn may_wait(&self) -> bool {

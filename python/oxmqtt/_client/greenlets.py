@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 
@@ -11,3 +12,12 @@ def threads_are_greenlets() -> bool:
         return True
     eventlet = sys.modules.get("eventlet.patcher")
     return eventlet is not None and bool(eventlet.is_monkey_patched("thread"))
+
+
+def plain_socket_class() -> type[socket.socket]:
+    """The class of Python's own sockets: those of eventlet wrap one, which a subclass may not have."""
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("socket"):
+        plain: type[socket.socket] = eventlet.original("socket").socket
+        return plain
+    return socket.socket

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from .._native import Engine, Relay
     from .buffered_tls import BufferedTls
 
+    _Socket = socket.socket
+else:
+    from .greenlets import plain_socket_class
+
+    _Socket = plain_socket_class()
+
 T = TypeVar("T")
 
 
@@ -24,7 +30,7 @@ def _closed() -> OSError:
     return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
-class ConnectionSocket(socket.socket):
+class ConnectionSocket(_Socket):
     """Stands for the connection in external event loops.
 
     ``fileno()`` is readable when ``loop_read()`` has something to do. Options, names, ``shutdown()``
