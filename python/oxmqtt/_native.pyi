@@ -156,6 +156,8 @@ class Engine:
         cooperative: bool | None = None,
         awaits_callbacks: bool | None = None,
         accepts_auth: bool | None = None,
+        dialling: bool | None = None,
+        threaded: bool | None = None,
     ) -> None: ...
     def connect(
         self,

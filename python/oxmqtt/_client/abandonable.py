@@ -263,9 +263,18 @@ def ready(reading: list[int], writing: list[int], timeout: float) -> set[int]:
         for descriptor in writing:
             poll.register(descriptor, select.POLLOUT)
         return {descriptor for descriptor, _ in poll.poll(math.ceil(timeout * 1000))}
-    # Windows tells of a connection that failed in the third list.
-    found = select.select(reading, writing, writing, timeout)
-    return set().union(*found)
+    return _select(reading, writing, timeout)
+
+
+def _select(reading: list[int], writing: list[int], timeout: float) -> set[int]:
+    """In slices, where no signal would end the wait."""
+    until = time.monotonic() + timeout
+    while True:
+        left = max(0.0, until - time.monotonic())
+        # Windows tells of a connection that failed in the third list.
+        found = set().union(*select.select(reading, writing, writing, min(left, _SLICE)))
+        if found or left <= _SLICE:
+            return found
 
 
 def leave_turn() -> None:

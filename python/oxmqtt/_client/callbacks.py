@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -106,7 +105,7 @@ class Callbacks(ClientState):
         if "_calling" not in vars(self):  # else a callback may have called reinitialise()
             self._calling = RunningCalls()
             self._deferred = []
-            self._thread_mutex = threading.RLock()
+            self._seat = {}
         self._on_message_filtered = TopicCallbacks(self)
 
     def _is_own(self, method: str) -> bool:

@@ -193,6 +193,7 @@ class Dialling(Proxies, WebSockets):
             dialled.close()
             return False
         try:
+            self._engine.descriptor()  # if there is none left, before others have hold of it
             sock = self._wrap(dialled)
         except BaseException:
             dialled.close()

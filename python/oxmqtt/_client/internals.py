@@ -58,6 +58,8 @@ _EFFECTS: dict[str, Callable[[Any], None]] = {
         max_packet_size=client.max_packet_size
     ),
     "_handle_on_message": lambda client: client._engine.forget_topics(),
+    "_dialling": lambda client: client._engine.configure(dialling=client._dialling),
+    "_thread": lambda client: client._engine.configure(threaded=client._thread is not None),
     **dict.fromkeys(
         (
             "_logger",

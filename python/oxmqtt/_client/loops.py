@@ -277,21 +277,25 @@ class Loops(Events):
         name = f"paho-mqtt-client-{self._client_id.decode()}"
         thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
         try:
-            with self._thread_mutex:
-                if self._thread is not None:
-                    return MQTTErrorCode.MQTT_ERR_INVAL
-                self._thread_terminate = False
-                self._thread = thread
+            is_first = self._seat.setdefault("loop", thread) is thread
+            if self._thread is not None or not is_first:
+                self._leave_seat(thread)
+                return MQTTErrorCode.MQTT_ERR_INVAL
+            self._thread_terminate = False
+            self._thread = thread
             thread.start()
         except BaseException:  # a signal may strike before it starts, or while it does
-            self._forget_thread(thread, unless_it_runs=True)
+            if _decide(thread, _DROPPED) is _DROPPED:
+                self._leave_seat(thread)
             raise
         return _SUCCESS
 
-    def _forget_thread(self, thread: threading.Thread, *, unless_it_runs: bool = False) -> None:
-        with self._thread_mutex:
-            if self._thread is thread and not (unless_it_runs and self._thread_runs):
-                self._thread = None
+    def _leave_seat(self, thread: threading.Thread) -> None:
+        """The thread is not the client's any more."""
+        if self._thread is thread:
+            self._thread = None
+        if self._seat.get("loop") is thread:
+            del self._seat["loop"]
 
     @drops("force", 0)
     def loop_stop(self) -> MQTTErrorCode:
@@ -315,16 +319,13 @@ class Loops(Events):
             join(thread, _STOP_LATEST)
         if thread.is_alive():
             return MQTTErrorCode.MQTT_ERR_AGAIN
-        self._forget_thread(thread)
         self._release_descriptor()
         return _SUCCESS
 
     def _thread_main(self) -> None:
         thread = threading.current_thread()
-        with self._thread_mutex:
-            if self._thread is not thread:  # its loop_start() failed
-                return
-            self._thread_runs = True
+        if _decide(thread, _RUNS) is not _RUNS:
+            return
         try:
             self._engine.configure(survives_exceptions=True)
             while True:
@@ -337,11 +338,8 @@ class Loops(Events):
                     return
         finally:
             self._engine.configure(survives_exceptions=False)
-            with self._thread_mutex:
-                self._thread_runs = False
-                if self._thread is thread:
-                    self._thread_terminate = False
-                    self._thread = None
+            self._thread_terminate = False
+            self._leave_seat(thread)
 
     def _idle_time(self) -> float:
         """Seconds after which the thread looks whether it should go on, though nobody has woken it."""
@@ -350,6 +348,16 @@ class Loops(Events):
     def _report_exception(self) -> None:
         args = threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
         threading.excepthook(args)
+
+
+#: What becomes of a thread whose start was disturbed.
+_RUNS, _DROPPED = "runs", "dropped"
+
+
+def _decide(thread: threading.Thread, fate: str) -> str:
+    """The thread itself and whoever starts it decide at once: the first one's word counts."""
+    decided: str = vars(thread).setdefault("_oxmqtt_fate", fate)
+    return decided
 
 
 def join(thread: threading.Thread, seconds: float) -> None:

@@ -91,9 +91,9 @@ def _after_fork_in_child() -> None:
         sock, client._sock = client._sock, None
         if sock is not None:
             sock._release()
-        client._thread_mutex = threading.RLock()
         client._thread = None
-        client._thread_runs = client._thread_terminate = False
+        client._seat.clear()
+        client._thread_terminate = False
         client._dialling = False
         client._calling.clear()
         client._state = _ConnectionState.MQTT_CS_DISCONNECTED

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 
 #: What belongs to loops and calls that are under way, not to the options.
-_OF_A_LOOP = frozenset(
-    {"_dialling", "_thread", "_thread_runs", "_thread_terminate", "_on_event_loop"}
-)
+_OF_A_LOOP = frozenset({"_dialling", "_thread", "_thread_terminate", "_on_event_loop"})
 
 
 class ClientState(ClientBase):
@@ -112,10 +110,8 @@ class ClientState(ClientBase):
     _connack_at = 0.0
     _sock: ConnectionSocket | None = None
     _thread: threading.Thread | None = None
-    #: Held while ``_thread`` changes hands, and for no longer. Signal handlers may take it again.
-    _thread_mutex: threading.RLock
-    #: It has found itself in ``_thread``, and lets no other in.
-    _thread_runs = False
+    #: The same, by "loop", for those who want to be it at once: ``dict.setdefault()`` is atomic.
+    _seat: dict[str, threading.Thread]
     _thread_terminate = False
     #: An asyncio event loop runs the client.
     _on_event_loop = False
