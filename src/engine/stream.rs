@@ -136,14 +136,15 @@ impl Stream<'_> {
     }
 
     /// Bytes that were written and that the peer has not acknowledged, on a unix socket those that it
-    /// has not read. 0 where the system does not say.
+    /// has not read. 0 where the system does not say. What a relay has yet to pass on was not written, so
+    /// the socket below it is the one to ask.
     fn held(self, below: Option<Below>) -> usize {
-        let own = match self {
-            Self::Tcp(stream) => held_by(stream),
+        match (self, below) {
+            (_, Some(below)) if below.0 >= 0 => below.held(),
+            (Self::Tcp(stream), _) => held_by(stream),
             #[cfg(unix)]
-            Self::Unix(stream) => held_by(stream),
-        };
-        own + below.filter(|below| below.0 >= 0).map_or(0, Below::held)
+            (Self::Unix(stream), _) => held_by(stream),
+        }
     }
 }
 
