@@ -1,15 +1,16 @@
 //! A client's unfinished messages as Python sees them: copies of what the session holds.
 
+use std::collections::TryReserveError;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::codec::Version;
+use crate::codec::{Version, try_copy};
 use crate::session::{Progress, Ticket};
 
-use super::errors::ErrorCode;
+use super::errors::{ErrorCode, out_of_memory};
 use super::message::MQTTMessage;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
@@ -24,14 +25,13 @@ pub(super) struct Copied {
 /// The unfinished outgoing messages, oldest first.
 pub(super) fn unfinished(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<Vec<Py<MQTTMessage>>> {
     let (copied, version) = shared.core.with_session(|session| {
-        let copied = session.unfinished_messages().map(|(ticket, packet, progress)| Copied {
-            ticket: Arc::clone(ticket),
-            packet: Bytes::copy_from_slice(packet),
-            state: state(progress),
+        let copied = session.unfinished_messages().map(|(ticket, packet, progress)| {
+            let packet = Bytes::from(try_copy(packet)?);
+            Ok(Copied { ticket: Arc::clone(ticket), packet, state: state(progress) })
         });
-        (copied.collect(), session.config().version)
+        (copied.collect::<Result<_, TryReserveError>>(), session.config().version)
     });
-    to_messages(py, shared, version, copied)
+    to_messages(py, shared, version, copied.map_err(|_| out_of_memory())?)
 }
 
 /// The same, taken out of the session for good.
