@@ -120,11 +120,6 @@ impl Ledger {
         }
     }
 
-    fn slot(&mut self, seq: u64) -> Option<&mut Slot> {
-        let at = self.position(seq);
-        self.slots.get_mut(at).filter(|slot| slot.seq == seq)
-    }
-
     /// The messages not finished, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Unfinished<'_>> {
         self.slots.iter().filter_map(|slot| {
@@ -220,9 +215,11 @@ impl Ledger {
         seq: u64,
         reason: ReasonCode,
     ) -> Result<Option<Ended>, PeerError> {
-        let was_sent = seq < self.next;
-        let entry = match self.slot(seq).and_then(|slot| slot.entry.as_mut()) {
-            Some(entry) if was_sent => entry,
+        let at = self.position(seq);
+        let entry = match self.slots.get_mut(at) {
+            Some(Slot { seq: found, entry: Some(entry) }) if *found == seq && seq < self.next => {
+                entry
+            }
             _ => {
                 return Err(PeerError::Protocol("acknowledgement of a message that was not sent"));
             }
@@ -237,16 +234,17 @@ impl Ledger {
             (AckKind::PubComp, QoS::ExactlyOnce, Stage::Release) => true,
             _ => return Err(PeerError::Protocol("acknowledgement of the wrong kind")),
         };
-        if ended { Ok(self.remove(seq)) } else { Ok(None) }
+        if ended { Ok(self.remove_at(at)) } else { Ok(None) }
     }
 
     /// Takes a message that was dispatched last out again, unsent.
     pub(super) fn withdraw_last(&mut self) -> Option<Ended> {
-        self.remove(self.next - 1)
+        self.remove_at(self.position(self.next - 1))
     }
 
-    fn remove(&mut self, seq: u64) -> Option<Ended> {
-        let entry = self.slot(seq)?.entry.take()?;
+    fn remove_at(&mut self, at: usize) -> Option<Ended> {
+        let Slot { seq, entry } = self.slots.get_mut(at)?;
+        let (seq, entry) = (*seq, entry.take()?);
         self.empty += 1;
         let dropped = entry.is_dropped();
         let may_be_held = entry.may_be_held();
@@ -263,7 +261,14 @@ impl Ledger {
             self.slots.pop_front();
             self.empty -= 1;
         }
-        // One message that the server never acknowledges must not keep the slots of all later ones.
+        if self.empty > FEW || self.slots.capacity() > MANY {
+            self.compact();
+        }
+    }
+
+    /// One message that the server never acknowledges must not keep the slots of all later ones.
+    #[cold]
+    fn compact(&mut self) {
         if self.empty > FEW && self.empty > self.slots.len() / 2 {
             self.slots.retain(|slot| slot.entry.is_some());
             self.empty = 0;
@@ -302,7 +307,7 @@ impl Ledger {
             }
             entry.stamp(entry.ticket.packet_id());
         }
-        unfit.into_iter().filter_map(|seq| self.remove(seq)).collect()
+        unfit.into_iter().filter_map(|seq| self.remove_at(self.position(seq))).collect()
     }
 
     /// The server lost the session: what it had received but not released is published again.
