@@ -49,8 +49,11 @@ pub(super) fn drain(
             break;
         }
         dispatcher.now = Instant::now();
-        let is_paused = shared.paused.swap(false, Ordering::Relaxed);
-        if is_paused || dispatcher.now - dispatcher.start > LONGEST {
+        if shared.paused.swap(false, Ordering::Relaxed) {
+            shared.core.inbox.settle_signal();
+            break;
+        }
+        if dispatcher.now - dispatcher.start > LONGEST {
             break;
         }
     }

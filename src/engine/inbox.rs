@@ -83,6 +83,13 @@ impl Back {
         self.signalled = true;
         Some(Arc::clone(waker))
     }
+
+    fn fall_silent(&mut self) {
+        self.signalled = false;
+        if let Some(waker) = &self.waker {
+            waker.clear();
+        }
+    }
 }
 
 fn wake(waker: Option<Arc<Waker>>) {
@@ -139,10 +146,7 @@ impl Inbox {
             }
             let mut back = lock(&self.back);
             if back.events.is_empty() {
-                back.signalled = false;
-                if let Some(waker) = &back.waker {
-                    waker.clear();
-                }
+                back.fall_silent();
             } else {
                 std::mem::swap(&mut front.events, &mut back.events);
             }
@@ -270,6 +274,15 @@ impl Inbox {
         let event = take(&mut front.events).or_else(|| take(&mut back.events))?;
         self.weight.fetch_sub(event.weight(), Ordering::Relaxed);
         Some(event)
+    }
+
+    /// Ends the readability of the descriptor if no event waits.
+    pub fn settle_signal(&self) {
+        let front = lock(&self.front);
+        let mut back = lock(&self.back);
+        if front.events.is_empty() && back.events.is_empty() {
+            back.fall_silent();
+        }
     }
 
     /// Makes the descriptor readable once, whether or not events wait.

@@ -227,6 +227,15 @@ def test_first_loop_waits(mqtt: ModuleType, peer: ScriptedPeer) -> None:
         clients.dispose(client)
 
 
+def test_a_round_that_ended_leaves_nothing_readable(mqtt: ModuleType, peer: ScriptedPeer) -> None:
+    """Else the next loop() would not wait."""
+    with clients.Watched(mqtt, "quiet") as watched:
+        watched.client.connect(peer.host, peer.port)
+        peer.accept().accept_client()
+        drive(watched.client, lambda: len(watched.connects) == 1, "on_connect")
+        assert select.select([watched.client.socket()], [], [], 0) == ([], [], [])
+
+
 def by_select(client: Any, done: Any, what: str) -> None:
     SelectLoop(client).until(done, what)
 
