@@ -276,6 +276,7 @@ class Loops(Events):
             raise RuntimeError("can't create new thread at interpreter shutdown")
         name = f"paho-mqtt-client-{self._client_id.decode()}"
         thread = threading.Thread(target=self._thread_main, name=name, daemon=True)
+        handled = sys.exc_info()[1]
         try:
             is_first = self._seat.setdefault("loop", thread) is thread
             if self._thread is not None or not is_first:
@@ -284,9 +285,12 @@ class Loops(Events):
             self._thread_terminate = False
             self._thread = thread
             thread.start()
-        except BaseException:  # a signal may strike before it starts, or while it does
+        except BaseException as error:  # a signal may strike before it starts, or while it does
             if _decide(thread, _DROPPED) is _DROPPED:
                 self._leave_seat(thread)
+            struck = error.__context__
+            if isinstance(error, (KeyError, RuntimeError)) and struck not in (None, handled):
+                raise struck from None  # Thread.start() stumbled over the signal's exception
             raise
         return _SUCCESS
 
