@@ -122,6 +122,10 @@ exits: setup broker ## End two thousand processes with live clients, by each CPy
 links: setup ## Send up to 10 MB over links of 5 kB/s to 1 MB/s (an hour)
 	@LINKS=1 $(BIN)/python -m pytest -q -rP -o faulthandler_timeout=0 tests/lifecycle/test_links.py $(ARGS)
 
+.PHONY: clients
+clients: setup ## Drop a thousand clients with threads, ten thousand on loops; print how soon they are back (minutes)
+	@PYTHONPATH=tests $(BIN)/python -m fleet $(ARGS)
+
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's
 	@DIFFERENTIAL_PACKETS=1000000 cargo test --locked --profile checked --test differential -- --nocapture $(ARGS)

@@ -35,7 +35,9 @@ mod unix {
                 descriptors.push(PollFd::from_borrowed_fd(descriptor, flag));
             }
         }
-        py.detach(|| engine::wait_in_turn(&mut descriptors, timeout))?;
+        let (attaching, outcome) = py.detach(|| engine::wait_in_turn(&mut descriptors, timeout));
+        attaching.done();
+        outcome?;
         let numbers = reading.iter().chain(&writing).copied().filter(|&number| number >= 0);
         let looked = numbers.zip(&descriptors);
         Ok(looked.filter(|(_, found)| !found.revents().is_empty()).map(|(n, _)| n).collect())

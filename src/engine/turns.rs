@@ -5,10 +5,12 @@
 //! little else. So those that have something to do come back from their wait a few at a time.
 //!
 //! A turn lasts until the thread waits again. Those who stay away, in a callback that blocks, keep
-//! nobody waiting: when none of those inside has come back for a moment, all their turns are over.
+//! nobody waiting: when none of those inside has come back for a moment, all their turns are over. The
+//! moment is longer where the interpreter is in demand, for then they may only lack the time.
 
 use std::cell::Cell;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,10 @@ use super::fork;
 const MOST: usize = 16;
 /// After so long without any coming or going, those inside count as away.
 const STALLED: Duration = Duration::from_millis(10);
+/// The same where the interpreter is in demand, or the machine: then they have just not had their time.
+const STALLED_WHEN_BUSY: Duration = Duration::from_millis(100);
+/// Who waits longer than this for the interpreter finds it in demand.
+const BUSY: Duration = Duration::from_millis(3);
 
 #[derive(Debug)]
 struct State {
@@ -49,6 +55,11 @@ static TURNS: Turns = Turns {
 struct Turn {
     round: u64,
 }
+
+/// Those who have a turn and do not have the interpreter yet.
+static ATTACHING: AtomicUsize = AtomicUsize::new(0);
+/// Set when one of them has waited long, and less with each that has not.
+static BUSY_SIGNS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local!(static TURN: Cell<Option<Turn>> = const { Cell::new(None) });
 
@@ -101,9 +112,16 @@ impl Turns {
             if fork::is_forking() {
                 break None;
             }
+            if ATTACHING.load(Ordering::Relaxed) > 0 {
+                state.moved = Some(now); // one more would only wait with them
+            }
+            let stalled = match BUSY_SIGNS.load(Ordering::Relaxed) {
+                0 => STALLED,
+                _ => STALLED_WHEN_BUSY,
+            };
             let left = state
                 .moved
-                .map_or(Duration::ZERO, |moved| (moved + STALLED).saturating_duration_since(now));
+                .map_or(Duration::ZERO, |moved| (moved + stalled).saturating_duration_since(now));
             if left.is_zero() {
                 state.round += 1;
                 state.inside = 0;
@@ -137,11 +155,24 @@ impl Turns {
     }
 }
 
+/// When a turn was given; to be told when its thread has the interpreter.
+pub struct Attaching(Instant);
+
+impl Attaching {
+    pub fn done(self) {
+        ATTACHING.fetch_sub(1, Ordering::Relaxed);
+        let signs = BUSY_SIGNS.load(Ordering::Relaxed);
+        let waited_long = self.0.elapsed() > BUSY;
+        let signs = if waited_long { 2 * MOST } else { signs.saturating_sub(1) };
+        BUSY_SIGNS.store(signs, Ordering::Relaxed);
+    }
+}
+
 /// Waits until one of them is ready or the time is up, and then for a turn. A signal may end it early.
-///
-/// # Errors
-/// The system refuses to look at them.
-pub fn wait_in_turn(descriptors: &mut [PollFd<'_>], timeout: Duration) -> io::Result<()> {
+pub fn wait_in_turn(
+    descriptors: &mut [PollFd<'_>],
+    timeout: Duration,
+) -> (Attaching, io::Result<()>) {
     let timeout = Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(timeout.subsec_nanos()),
@@ -149,10 +180,12 @@ pub fn wait_in_turn(descriptors: &mut [PollFd<'_>], timeout: Duration) -> io::Re
     leave_turn();
     let outcome = poll(descriptors, Some(&timeout));
     TURN.set(Some(TURNS.take()));
-    match outcome {
+    ATTACHING.fetch_add(1, Ordering::Relaxed);
+    let outcome = match outcome {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
-    }
+    };
+    (Attaching(Instant::now()), outcome)
 }
 
 /// The thread runs no loop any more, or is about to block.
@@ -177,13 +210,13 @@ pub(super) fn start_anew() {
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return,
     };
+    ATTACHING.store(0, Ordering::Relaxed);
     let round = state.round + 1;
     *state = State { round, inside: 0, moved: None, waiting: 0, watched: false };
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Barrier};
 
     use super::*;
