@@ -196,7 +196,10 @@ CALLS = {
 def has_begun(pid: int) -> bool:
     """It has a socket, or a thread that looks the name up."""
     process = Path(f"/proc/{pid}")
-    descriptors = [os.readlink(one) for one in (process / "fd").iterdir()]
+    try:
+        descriptors = [os.readlink(one) for one in (process / "fd").iterdir()]
+    except FileNotFoundError:  # one was closed meanwhile
+        return False
     has_socket = any(descriptor.startswith("socket:") for descriptor in descriptors)
     return has_socket or len(list((process / "task").iterdir())) > 1
 
