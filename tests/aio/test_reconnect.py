@@ -223,7 +223,8 @@ def test_subscriptions_are_renewed_if_the_session_is_lost(
         connection.expect(CONNECT)
         connection.send(packets.connack(version, session_present=present))
         if not present:
-            assert connection.expect(SUBSCRIBE).filters == [("a", 1), ("b", 2)]
+            assert connection.expect(SUBSCRIBE).filters == [("a", 1)]
+            assert connection.expect(SUBSCRIBE).filters == [("b", 2)]
         again.set()
         connection.expect(PUBLISH)
 
