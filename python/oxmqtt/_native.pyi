@@ -43,7 +43,9 @@ __all__ = [
     "encode_varint",
     "flush_all",
     "handshake",
+    "leave_turn",
     "topic_matches_sub",
+    "wait_in_turn",
 ]
 
 __version__: Final[str]

@@ -76,6 +76,7 @@ def test_a_module_that_is_not_there_is_looked_for_once(
     monkeypatch.delitem(sys.modules, "socks", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
     monkeypatch.setattr(sys, "path", [*sys.path, "/nowhere"])
+    monkeypatch.setenv("mqtt_proxy", "socks://127.0.0.1:1")
     with Broker() as broker:
         for _ in range(3):
             client = clients.make(mqtt, "once")

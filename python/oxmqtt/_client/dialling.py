@@ -254,7 +254,7 @@ class Dialling(Proxies, WebSockets):
             or self._is_own("_create_unix_socket_connection")
             or addresses.is_overridden()
             or not (source is None or not source[0] or addresses.is_numeric(source[0]))
-            or (self._transport != "unix" and self._get_proxy() is not None)
+            or (self._transport != "unix" and self._may_have_proxy())
         )
 
     def _securing(

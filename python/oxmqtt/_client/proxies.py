@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
@@ -83,6 +84,10 @@ class Proxies(ClientState):
             return self._proxy
         return _proxy_of_environment(self._host) or _default_proxy()
 
+    def _may_have_proxy(self) -> bool:
+        """Whether :meth:`_get_proxy` has to be asked, which may load modules and ask the system."""
+        return bool(self._proxy) or _may_be_in_environment() or _default_proxy() is not None
+
     def _connect_by_proxy(self, source: Source, until: float) -> socket.socket | None:
         """A connection through the proxy; None if there is none to use."""
         proxy = self._get_proxy()
@@ -99,8 +104,16 @@ class Proxies(ClientState):
         return connected
 
 
+def _may_be_in_environment() -> bool:
+    if sys.platform in ("darwin", "win32"):  # in the system's settings too
+        return _may_be_there()
+    return any(name.lower() == "mqtt_proxy" for name in os.environ)
+
+
 def _proxy_of_environment(host: str) -> dict[str, Any] | None:
     """What ``mqtt_proxy`` names, unless ``no_proxy`` names the host."""
+    if not _may_be_in_environment():
+        return None
     socks = pysocks() if _may_be_there() else None
     if socks is None:
         return None
