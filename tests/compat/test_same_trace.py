@@ -25,7 +25,7 @@ VERSION_NAMES = {3: "mqtt31", 4: "mqtt311", 5: "mqtt5"}
 DELIBERATE: dict[str, tuple[str, Callable[[list[str]], list[str]]]] = {}
 
 #: Programs that get messages of QoS 2 among other callbacks. paho calls `on_message` at their PUBREL, oxmqtt at
-#: their PUBLISH (docs/decisions/0014-qos2-acknowledgement.md): sooner than other messages and
+#: their PUBLISH (docs/decisions/0015-qos2-acknowledgement.md): sooner than other messages and
 #: than `on_publish` of the same client. So each kind of line is compared by itself.
 QOS_2_COMES_SOONER = {
     "wildcards_and_filters",
