@@ -179,7 +179,7 @@ impl Session {
             }
             Phase::Online => {
                 let keep_alive = self.keep_alive.as_mut();
-                match keep_alive.map_or(Due::Nothing, |k| k.due(now, reading, &outflow)) {
+                match keep_alive.map_or(Due::Nothing, |k| k.due(now, reading, outflow)) {
                     Due::Nothing => {}
                     Due::Ping => {
                         self.send_within_limit(&Packet::PingReq);
