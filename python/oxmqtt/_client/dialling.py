@@ -166,6 +166,8 @@ class Dialling(Proxies, WebSockets):
             return self._yield(attempt)
         finally:
             attempt.waker = None
+            if self._latest_attempt is attempt:
+                self._latest_attempt = None  # it holds the client, which may be dropped now
             self._dialling = dialled_before
             if self._engine.looping:  # a loop() that comes later would return at once, with nothing
                 self._engine.interrupt()
