@@ -15,6 +15,9 @@ _MISMATCH = (
 )
 
 DEVIATIONS = {
+    "CONNACK/v5.0 CONNACK ALLOWED PROPERTIES VALID/20 with maximum-packet-size (four byte integer)": (
+        "Stays, and sends no PUBACK, which has four bytes: the maximum is one byte [MQTT-3.2.2-15]."
+    ),
     "CONNACK/v5.0 CONNACK/20 long": (
         "Closes, 0x81. CONNACK has no payload (3.2.3), so a byte behind its properties cannot be parsed "
         "(4.13.1)."

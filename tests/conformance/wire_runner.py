@@ -10,11 +10,14 @@ from support import clients, packets
 from support.peer import PeerConnection, ScriptedPeer
 from support.properties import Reader
 
+from .deviations import DEVIATIONS
 from .wire_language import WireCase
 
 #: Of the alive check that the set prescribes.
 ALIVE_ID = 65535
 PATIENCE = 20.0
+#: For cases of the table of deviations, where no answer may be due.
+LESS_PATIENCE = 2.0
 
 
 @dataclass
@@ -44,6 +47,7 @@ def play(case: WireCase, peer: ScriptedPeer, mqtt: ModuleType) -> Outcome:
 
 def _converse(case: WireCase, connection: PeerConnection) -> Outcome:
     outcome = Outcome()
+    patience = LESS_PATIENCE if case.label in DEVIATIONS else PATIENCE
     expected_end = None
     connection.expect(packets.CONNECT)
     if case.connack:
@@ -55,7 +59,7 @@ def _converse(case: WireCase, connection: PeerConnection) -> Outcome:
         if raw[0] >> 4 == packets.DISCONNECT:
             expected_end = raw
             break
-        came = _next(connection, outcome)
+        came = _next(connection, outcome, patience)
         if came is None or came.raw != raw:
             outcome.missed.append((raw, came and came.raw))
         if came is None:
@@ -63,7 +67,7 @@ def _converse(case: WireCase, connection: PeerConnection) -> Outcome:
     topic, payload = "alive check", b"payload"
     _send(connection, packets.publish(case.version, topic, payload, qos=1, mid=ALIVE_ID))
     while True:
-        came = _next(connection, outcome)
+        came = _next(connection, outcome, patience)
         if came is None or (came.kind == packets.PUBACK and came.mid == ALIVE_ID):
             return outcome
         if expected_end and came.kind == packets.DISCONNECT and came.raw != expected_end:
@@ -85,8 +89,8 @@ def _send(connection: PeerConnection, raw: bytes) -> None:
         pass
 
 
-def _next(connection: PeerConnection, outcome: Outcome) -> packets.Packet | None:
-    packet = connection.read_any(PATIENCE)
+def _next(connection: PeerConnection, outcome: Outcome, patience: float) -> packets.Packet | None:
+    packet = connection.read_any(patience)
     if packet is None:
         outcome.closed = True
     elif packet.kind == packets.DISCONNECT:

@@ -60,7 +60,9 @@ def command(host: str, port: int, file: TextIO | None, verbose: bool) -> None:
             click.echo(f"listening at mqtt://{broker.host}:{broker.port}")
             if verbose:
                 _watch(broker)
-            threading.Event().wait()
+            for_ever = threading.Event()
+            while not for_ever.wait(1.0):  # a signal on the way into a wait does not end it
+                pass
     except OSError as error:
         raise Failure(FAILED, f"cannot listen at {host} port {port}: {error.strerror}") from None
 

@@ -115,6 +115,8 @@ class Loops(Events):
         :returns: the result code of the last round.
         :raises OSError: the first connection failed and is not retried.
         """
+        if self._thread is threading.current_thread():  # what it waits for wakes it
+            timeout = max(timeout, self._idle_time())
         with self._marked_as_looping():
             return drive(self._loop_sequence(timeout, retry_first_connection), self._satisfy)
 
@@ -334,7 +336,7 @@ class Loops(Events):
             self._engine.configure(survives_exceptions=True)
             while True:
                 try:
-                    self.loop_forever(self._idle_time(), retry_first_connection=True)
+                    self.loop_forever(retry_first_connection=True)
                     return
                 except Exception:
                     self._report_exception()
