@@ -175,9 +175,11 @@ class Loops(Events):
                 continue
             if self._sock is None and self._dialled_elsewhere():
                 yield Pause(min(timeout, _LONGEST_WAIT))
-                continue
-            # A subclass with a `_loop` of its own takes the socket for granted.
-            rc = _NO_CONN if self._sock is None else (yield Round(timeout))
+                rc = _SUCCESS
+            elif self._sock is None:  # a subclass with a `_loop` of its own takes it for granted
+                rc = _NO_CONN
+            else:
+                rc = yield Round(timeout)
             if self._thread_terminate:
                 yield from self._finishing()
                 return MQTTErrorCode.MQTT_ERR_NOMEM
