@@ -21,6 +21,8 @@ use super::{Phase, Session};
 const MOST_UNREAD_ANSWERS: u64 = 2 << 20;
 
 const PINGREQ_SIZE: usize = 2;
+/// A packet type and a Remaining Length (2.1.1).
+const MOST_FIXED_HEADER: usize = 5;
 
 impl Session {
     /// Takes bytes from the transport. A breach of the protocol ends the connection.
@@ -73,11 +75,13 @@ impl Session {
         self.free_input(before, source);
     }
 
-    /// Events keep slices of the bytes they came in. Few small ones must not keep a large chunk.
+    /// Events keep slices of the bytes they came in, and all of those with them: an eighth more than their
+    /// packets at the most.
     fn free_input(&mut self, before: usize, source: &Bytes) {
         let events = self.events.get_mut(before..).unwrap_or_default();
         let kept: usize = events.iter().map(Event::held).sum();
-        if kept > 0 && kept < source.len() / 2 {
+        let packets = kept + events.len() * MOST_FIXED_HEADER;
+        if kept > 0 && packets < source.len() - source.len() / 8 {
             events.iter_mut().for_each(Event::detach);
         }
     }
