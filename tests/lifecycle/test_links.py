@@ -148,8 +148,6 @@ def slow(
 
 
 TRANSPORTS = ["tcp", "unix", "tls", "tls by rustls"]
-#: Those where the engine closes the connection itself.
-DIRECT = ["tcp", "unix", "tls by rustls"]
 
 
 def upload(mqtt: ModuleType, slow: Any, size: int, keepalive: int, patience: float) -> None:
@@ -174,7 +172,7 @@ def test_a_slow_upload_keeps_its_connection(mqtt: ModuleType, slow: Any) -> None
 
 
 @pytest.mark.better_than_paho("what waits behind the kernel is lost with disconnect()")
-@pytest.mark.parametrize("slow", [(name, 60e3, True) for name in DIRECT], indirect=True)
+@pytest.mark.parametrize("slow", [(name, 60e3, True) for name in TRANSPORTS], indirect=True)
 def test_what_the_kernel_has_at_disconnect_arrives(mqtt: ModuleType, slow: Any) -> None:
     """Though the broker sends meanwhile, which would reset a connection that is closed."""
     drain(mqtt, slow, 250, PATIENT)
@@ -214,7 +212,7 @@ def test_long_uploads(mqtt: ModuleType, slow: Any, size: int, keepalive: int) ->
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("slow", "count"),
-    [((name, rate, True), size // 1000) for name in DIRECT for rate, size in LINKS],
+    [((name, rate, True), size // 1000) for name in TRANSPORTS for rate, size in LINKS],
     indirect=["slow"],
 )
 def test_long_farewells(mqtt: ModuleType, slow: Any, count: int) -> None:

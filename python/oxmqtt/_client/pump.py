@@ -184,6 +184,9 @@ class Worker:
                 self._mail.append(stream)
         while self._leaving and (self._leaving[0].closed or self._time_left() <= 0):
             stream = self._leaving.popleft()
+            if stream.stays(now):
+                self._leaving.append(stream)
+                continue
             stream.close(self._selector)
             self._streams.discard(stream)
         if wants_nap:

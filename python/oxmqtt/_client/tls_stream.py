@@ -8,6 +8,7 @@ import queue
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
@@ -31,8 +32,10 @@ _Question = tuple[Callable[[Tls], Any], "queue.SimpleQueue[_Answer]"]
 CHUNK = 256 << 10
 #: The longest TLS record's content (RFC 8446, clause 5.1).
 _RECORD = 16 << 10
-#: Seconds of the last moment of a connection.
+#: Seconds of the last moment of a connection, which begins anew while the server takes what the kernel
+#: has; and those within which it must have taken something.
 _LINGER = 1.0
+_STALLED = 5.0
 #: Seconds for an answer, and between two looks at whether anybody is left to give one.
 _ANSWER_BOUND = 5.0
 _LOOK_EVERY = 0.1
@@ -54,6 +57,18 @@ def _bare(error: E) -> E:
     return error.with_traceback(None)
 
 
+def _held_by_kernel(tls: Tls) -> int:
+    """Bytes that the server has yet to acknowledge; 0 where the system does not say."""
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(tls.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (ImportError, AttributeError, OSError, ValueError):
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
 class Stream:
     """One TLS connection. Its methods run on the thread of its worker, except where they say so."""
 
@@ -68,6 +83,8 @@ class Stream:
         self._is_let_go = self._is_left = False
         #: When that ends at the latest; None while it has not begun.
         self.closes_at: float | None = None
+        #: What the kernel held then and has not sent, and when that last became less.
+        self._held, self._taken_at = 0, 0.0
         #: Why the connection broke; None while it has not, or when the server said goodbye.
         self.error: BaseException | None = None
         self.closed = False
@@ -133,6 +150,18 @@ class Stream:
         """Whether its last moment begins: the client has let go of it, or we have said goodbye."""
         has_leave = self._is_let_go or self._lingering
         if self.closed or self.closes_at is not None or not has_leave:
+            return False
+        self.closes_at = now + _LINGER
+        self._held, self._taken_at = _held_by_kernel(self.tls), now
+        return True
+
+    def stays(self, now: float) -> bool:
+        """Whether its last moment begins anew: the server has yet to take bytes, and takes some."""
+        before, held = self._held, _held_by_kernel(self.tls)
+        if held < before:
+            self._held, self._taken_at = held, now
+        # It had something a moment ago: the server gets that moment for what it then took.
+        if self.closed or not before or now - self._taken_at >= _STALLED:
             return False
         self.closes_at = now + _LINGER
         return True
