@@ -256,6 +256,7 @@ class Client(
         self, client_id: str = "", clean_session: bool = True, userdata: Any = None
     ) -> None:
         """Starts over: gives the connection up and forgets messages, options and callbacks."""
+        _closing.finish_disconnect(self)
         self._sock_close()
         self._engine.reset()
         version = self._callback_api_version

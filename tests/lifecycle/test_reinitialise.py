@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from oxmqtt.testing import Broker
 from support import clients, packets
 from support.mosquitto import Mosquitto
 from support.peer import ScriptedPeer
@@ -143,3 +144,21 @@ def test_fork_in_a_callback(client_name: str, broker: Mosquitto, callback: str) 
         source, client_name, HOST=broker.host, PORT=broker.port, CALLBACK=callback
     ) as program:
         assert program.wait_line("ends") == "ends 0"
+
+
+@pytest.mark.better_than_paho("it cuts its own goodbye")
+def test_a_goodbye_comes_to_its_end_first(mqtt: ModuleType) -> None:
+    """What was published leaves, and the will does not fire."""
+    with Broker() as broker:
+        client = clients.make(mqtt, "goer")
+        client.will_set("will", "fired")
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        eventually(client.is_connected, "CONNACK")
+        for _ in range(300):
+            client.publish("last", bytes(10_000))
+        client.disconnect()
+        client.reinitialise()
+        eventually(lambda: not broker.clients, "the broker to see the end")
+        assert [message.topic for message in broker.messages] == ["last"] * 300
+        clients.dispose(client)

@@ -205,3 +205,31 @@ def test_an_asyncio_client_without_a_descriptor(server: Broker) -> None:
     before = len(os.listdir("/proc/self/fd"))
     asyncio.run(program())
     eventually(lambda: len(os.listdir("/proc/self/fd")) <= before, "the descriptors are back")
+
+
+def test_a_signal_while_a_dial_thread_starts(
+    mqtt: ModuleType, server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python ends such a thread before it has done anything; the next connect() does not wait for it."""
+    from oxmqtt._client import pool
+
+    class Struck(Exception):
+        pass
+
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def struck(thread: threading.Thread) -> None:
+        if thread.name == "oxmqtt-dial":
+            started.append(thread.name)
+            if len(started) == 1:
+                raise Struck
+        start(thread)
+
+    monkeypatch.setattr(pool, "_pool", pool.Pool())
+    monkeypatch.setattr(threading.Thread, "start", struck)
+    client = clients.make(mqtt, "struck")
+    with pytest.raises(Struck):
+        client.connect("localhost", server.port)
+    assert client.connect("localhost", server.port) == mqtt.MQTT_ERR_SUCCESS
+    clients.dispose(client)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,18 @@ def test_mosquitto_waits_as_a_shared_and_persistent_client() -> None:
         second = mosquitto("mosquitto_sub", *where, "-t", "$share/g/a", "-C", "1", "-W", "20")
         out, _ = second.communicate(timeout=20)
         assert out == "waited\n"
+
+
+def test_certificates_for_several_threads() -> None:
+    """All that ask at the same time get a file that is there, and whole."""
+    with Broker(tls=True) as broker:
+        barrier = threading.Barrier(8)
+
+        def ask(number: int) -> str:
+            barrier.wait()
+            return Path(broker.ca_file or "").read_text()
+
+        with ThreadPoolExecutor(8) as executor:
+            texts = set(executor.map(ask, range(8)))
+    assert len(texts) == 1
+    assert "-----END CERTIFICATE-----" in texts.pop()

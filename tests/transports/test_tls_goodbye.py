@@ -128,3 +128,30 @@ def test_sent_is_what_the_kernel_has(
         got.wait_item(-1)
         watched.close()
     assert list(got)[-3:-1] == [packets.PUBLISH, packets.DISCONNECT]
+
+
+FINALISER = """
+    class Owner(mqtt.Client):
+        def __del__(self):
+            self.disconnect()
+
+    owner = Owner(mqtt.CallbackAPIVersion.VERSION2, "owner")
+    owner.tls_set(CA)
+    owner.will_set("wills/owner", "the will fired")
+    owner.connect("localhost", PORT)
+    owner.loop_start()
+    owner.publish("words/owner", "last", 1).wait_for_publish()
+"""
+
+
+@pytest.mark.better_than_paho("its module is half gone then")
+def test_a_finaliser_says_goodbye_at_exit(client_name: str) -> None:
+    """The thread of TLS has ended by then."""
+    from oxmqtt.testing import Broker
+
+    with Broker(tls=True) as broker:
+        values = {"PORT": broker.tls_port, "CA": str(broker.ca_file)}
+        with Program(FINALISER, client_name, **values) as program:
+            assert program.exit_code(60) == 0, program.error_text()
+        eventually(lambda: not broker.clients, "the broker to see the end")
+        assert [message.topic for message in broker.messages] == ["words/owner"]

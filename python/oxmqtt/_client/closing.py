@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..enums import LogLevel
+from ..enums import LogLevel, _ConnectionState
 from .greenlets import threads_are_greenlets
 
 if TYPE_CHECKING:
@@ -29,11 +29,21 @@ def close(client: Client, timeout: float) -> int:
         line = "Closing with %d messages that were not handed over to the broker"
         client._easy_log(LogLevel.MQTT_LOG_WARNING, line, left)
         until = time.monotonic()
-    client.disconnect()
+    client._closes_by = until
+    try:
+        client.disconnect()
+    finally:
+        del client._closes_by
     _wait(client, until, lambda client: client._engine.flush(0))
     client.loop_stop()
     client._reset_sockets()
     return left
+
+
+def finish_disconnect(client: Client) -> None:
+    """Lets a ``disconnect()`` that is under way come to its end, outside of callbacks."""
+    if client._state is _ConnectionState.MQTT_CS_DISCONNECTING and not client._engine.in_callback:
+        _wait(client, time.monotonic() + LATEST, lambda client: client._engine.flush(0))
 
 
 def _is_handed_over(client: Client) -> bool:

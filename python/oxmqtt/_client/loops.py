@@ -26,6 +26,8 @@ _STOP_BOUND = 0.16
 _STOP_LATEST = 1.0
 #: Seconds that disconnect() without a loop waits for the packet to leave.
 _DISCONNECT_GRACE = 1.0
+#: Seconds between two looks at the engine where a finaliser moves the bytes of TLS.
+_SHORT_WAIT = 0.01
 #: The longest wait: an interrupted or overridden loop looks at its flags this often.
 _LONGEST_WAIT = 1.0
 #: The same for the thread of loop_start(), which all who change such a flag wake. Each look of a thousand
@@ -259,12 +261,13 @@ class Loops(Events):
             return
         if self._thread is not None or self._dialling:
             return
-        until = time.monotonic() + _DISCONNECT_GRACE
+        until = min(time.monotonic() + _DISCONNECT_GRACE, self._closes_by)
         while self._sock is not None and self._state is _ConnectionState.MQTT_CS_DISCONNECTING:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            self._wait(left)
+            if not self._sock._move_here(_SHORT_WAIT):
+                self._wait(left)
             self._drain()
         self._release_descriptor()
 

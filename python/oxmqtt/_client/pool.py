@@ -149,6 +149,11 @@ class Pool:
             threading.Thread(target=self._main, args=(permit,), name=name, daemon=True).start()
         except (RuntimeError, MemoryError):  # no more threads, or the interpreter shuts down
             return False
+        except (
+            BaseException
+        ):  # a signal struck: Python may end the thread before it has done anything
+            self._start_thread()
+            raise
         return True
 
     def _work(self) -> None:

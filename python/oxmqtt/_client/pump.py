@@ -123,6 +123,15 @@ class Worker:
         self._waker.wake()
         self.thread.join(max(0.0, until - time.monotonic()))
 
+    def move_here(self, seconds: float) -> bool:
+        """Moves what can be moved, on this thread, where the exit has ended that of the worker: a finaliser
+        may still say goodbye. Whether that is so.
+        """
+        if not self._is_stopping or self.thread.is_alive():
+            return False
+        self._move(seconds)
+        return True
+
     def leave_to_parent(self) -> None:
         """In a forked child: closes the copies of the descriptors, and says nothing to anyone."""
         for stream in self._streams:
@@ -158,9 +167,9 @@ class Worker:
         self._accepts = True  # one came in between
         return False
 
-    def _move(self) -> None:
-        """Moves what can be moved, once."""
-        ready = self._wait()
+    def _move(self, seconds: float | None = None) -> None:
+        """Moves what can be moved, once; waits for so many seconds at the most."""
+        ready = self._wait(seconds)
         now = time.monotonic()
         wants_nap = False
         for _ in range(len(self._mail)):
@@ -192,9 +201,12 @@ class Worker:
         if wants_nap:
             time.sleep(_NAP)
 
-    def _wait(self) -> list[tuple[Stream, socket.socket]]:
+    def _wait(self, seconds: float | None) -> list[tuple[Stream, socket.socket]]:
         """The connections that can move something, each with the socket that says so."""
-        timeout = self._time_left() if self._leaving else None
+        timeout = seconds
+        if self._leaving:
+            left = self._time_left()
+            timeout = left if seconds is None else min(seconds, left)
         try:
             keys = self._selector.select(0 if self._mail else timeout)
         except (OSError, ValueError):  # somebody closed a socket below: its connection will tell

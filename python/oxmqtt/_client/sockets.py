@@ -92,6 +92,10 @@ class ConnectionSocket(_Socket):
         """The connection is over, or never came to be."""
         self._forget()
 
+    def _move_here(self, seconds: float) -> bool:
+        """Moves bytes on this thread where that of TLS has ended with the process; whether it has."""
+        return False
+
     def _forget(self) -> None:
         """The client has gone: the engine goes on with the connection by itself."""
         self._descriptor = -1
@@ -203,6 +207,9 @@ class TlsConnectionSocket(ConnectionSocket):
     def _release(self) -> None:
         super()._release()
         self._stream.release()
+
+    def _move_here(self, seconds: float) -> bool:
+        return self._stream.move_here(seconds)
 
     def _ask(self, question: Callable[[ssl.SSLSocket], T]) -> T:
         return self._stream.ask(cast("Callable[[Any], T]", question))

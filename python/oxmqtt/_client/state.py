@@ -113,6 +113,8 @@ class ClientState(ClientBase):
     #: The same, by "loop", for those who want to be it at once: ``dict.setdefault()`` is atomic.
     _seat: dict[str, threading.Thread]
     _thread_terminate = False
+    #: When ``close()`` has to be through at the latest, by ``time.monotonic()``.
+    _closes_by = float("inf")
     #: An asyncio event loop runs the client.
     _on_event_loop = False
     #: Gets reason code and properties of the broker's AUTH.

@@ -132,6 +132,11 @@ class Stream:
                     raise TimeoutError("the TLS connection does not answer")
         return question(self.tls)
 
+    def move_here(self, seconds: float) -> bool:
+        """On the thread of a finaliser, at the exit: see the worker's."""
+        worker = self.worker
+        return worker is not None and worker.move_here(seconds)
+
     def _post(self) -> None:
         worker = self.worker
         if worker is not None and not self.closed:

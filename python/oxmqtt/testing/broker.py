@@ -107,6 +107,7 @@ class Broker:
         names = list(dict.fromkeys(["localhost", "127.0.0.1", "::1", host, address]))
         self._host = host
         self._files: _Folder | None = None
+        self._writing = threading.Lock()
         self._issued = itertools.count(1)
         self._server = _native.BrokerServer(
             address=address,
@@ -192,12 +193,13 @@ class Broker:
         )
 
     def _file(self, name: str, text: str) -> str:
-        if self._files is None:
-            self._files = _Folder()
-        path = os.path.join(self._files.name, name)
-        if not os.path.exists(path):
-            with open(path, "w") as file:
-                file.write(text)
+        with self._writing:
+            if self._files is None:
+                self._files = _Folder()
+            path = os.path.join(self._files.name, name)
+            if not os.path.exists(path):
+                with open(path, "w") as file:
+                    file.write(text)
         return path
 
     # what it saw
