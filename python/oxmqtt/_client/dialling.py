@@ -461,7 +461,8 @@ class Dialling(Proxies, WebSockets):
     ) -> MQTTErrorCode:
         """Sends DISCONNECT behind everything published so far, and ends the connection.
 
-        The broker drops the will (OASIS MQTT 5.0, clause 3.14.4). Without a connection it only stops
+        The broker drops the will (OASIS MQTT 5.0, clause 3.14.4). It does not wait for acknowledgements,
+        as :meth:`close` does. Without a connection it only stops
         reconnecting and returns ``MQTT_ERR_NO_CONN``.
 
         :param reasoncode: MQTT 5.0: why; success when left out.
@@ -481,6 +482,10 @@ class Dialling(Proxies, WebSockets):
             )
         else:
             self._easy_log(LogLevel.MQTT_LOG_DEBUG, "Sending DISCONNECT")
+        waiting = self._engine.unfinished
+        if waiting:
+            line = "DISCONNECT does not wait for %d messages that the broker has not acknowledged"
+            self._easy_log(LogLevel.MQTT_LOG_WARNING, line, waiting)
         reason = 0 if reasoncode is None or not self._v5 else reasoncode.value
         self._engine.disconnect(reason, properties if self._v5 else None)
         self._dispatch_without_loop()
