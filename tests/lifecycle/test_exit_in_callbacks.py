@@ -25,7 +25,7 @@ from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.better_than_paho("it does not look after its threads")
 
-EXITS = int(os.environ.get("EXITS", "12"))
+EXITS = int(os.environ.get("EXITS", "6"))
 #: Seconds for which the interpreter goes down after our part of it is over.
 FINALISATION = 0.6
 #: Seconds on top of the second that is promised, for a machine that has no time.
