@@ -257,6 +257,7 @@ class Client(
     ) -> None:
         """Starts over: gives the connection up and forgets messages, options and callbacks."""
         _closing.finish_disconnect(self)
+        self._engine.drop_unfinished()  # first: who waits for one learns that it was dropped
         self._sock_close()
         self._engine.reset()
         version = self._callback_api_version

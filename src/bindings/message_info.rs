@@ -258,6 +258,10 @@ impl MQTTMessageInfo {
                 return self.outcome(py).map(drop);
             }
             if deadline.is_none() && self.tracking.is_forsaken() {
+                // Its end may have come in between, and the end of the connection after it.
+                if py.detach(|| self.tracking.wait(Some(now))) {
+                    return self.outcome(py).map(drop);
+                }
                 let rc = ErrorCode::NoConn as i32;
                 return Err(publish_failed(&error_string(py, rc)?));
             }
