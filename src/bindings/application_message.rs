@@ -8,13 +8,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::codec::QoS;
+use crate::engine::AckDue;
 use crate::session::Message as Received;
 
 use super::convert::{payload_into_py, properties_into_py};
 use super::exit;
-
-/// The packet identifier, the QoS and the connection that an acknowledgement names.
-pub(super) type AckDue = (u16, QoS, u32);
 
 /// A message that arrived (OASIS MQTT 5.0, clause 3.3).
 ///

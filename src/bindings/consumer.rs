@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::application_message::{AckDue, Message};
+use crate::engine::AckDue;
+
+use super::application_message::Message;
 use super::mailbox::Mailbox;
 use super::shared::Shared;
 
@@ -30,7 +32,7 @@ impl Consumer {
     /// Acknowledges what it had in hand; it asks for more.
     fn ask(&self, py: Python<'_>) -> PyResult<()> {
         let mut in_hand = self.in_hand();
-        if in_hand.is_empty() && !self.shared.acks.has_left_over() {
+        if in_hand.is_empty() && !self.shared.core.acks.has_left_over() {
             return Ok(());
         }
         let dues = std::mem::take(&mut *in_hand);
@@ -97,6 +99,6 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         let in_hand = self.in_hand.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.shared.acks.leave_over(in_hand);
+        self.shared.core.acks.leave_over(in_hand);
     }
 }

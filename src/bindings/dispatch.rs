@@ -10,9 +10,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::codec::{AckKind, Properties, QoS, Version};
+use crate::engine::AckDue;
 use crate::session::{Closed, Event, Message, Trace};
 
-use super::application_message::AckDue;
 use super::convert::packed_properties;
 use super::engine::Engine;
 use super::mailbox::Mailbox;
@@ -140,7 +140,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Sends the acknowledgements that callbacks made due; consumers look after theirs.
     fn send_acks(&self) {
         if self.mailbox.is_none() {
-            self.engine.shared.acks.send(&self.engine.shared.core);
+            self.engine.shared.core.send_acks();
         }
     }
 
@@ -155,6 +155,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let py = self.client.py();
         let client = self.client;
         let core = &self.engine.shared.core;
+        core.watch_acks();
         let weight = if self.mailbox.is_some() { event.weight() } else { 0 };
         match event {
             Event::Message(message) => match self.mailbox {
@@ -243,11 +244,11 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         }
         let itself = qos != QoS::AtMostOnce && !shared.manual_ack.load(Ordering::Relaxed);
         if itself {
-            shared.acks.begin(ack);
+            shared.core.acks.begin(ack);
         }
         let result = self.call_back(callbacks.bind(py), &object);
         // Nothing is due any more if the callback said goodbye.
-        let due = if itself { shared.acks.end() } else { None };
+        let due = if itself { shared.core.acks.end() } else { None };
         if let Ok(awaitables) = &result
             && !awaitables.is_empty()
         {
@@ -281,7 +282,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         if shared.trace.load(Ordering::Relaxed) {
             log_ack(self.client, ack.0, ack.1)?;
         }
-        shared.acks.add(&shared.core, self.now, [ack]);
+        shared.core.add_acks(self.now, [ack]);
         Ok(())
     }
 

@@ -249,7 +249,7 @@ impl Engine {
     fn disconnect(&self, reason: u8, properties: &Bound<'_, PyAny>) -> PyResult<bool> {
         let properties = extract_properties(properties, PacketType::Disconnect)?;
         let in_callback = self.shared.in_callback();
-        self.shared.acks.send_before_goodbye(self.core(), in_callback);
+        self.core().send_acks_before_goodbye(in_callback);
         let had_connection = self.core().disconnect(ReasonCode(reason), properties);
         self.shared.said_goodbye.store(had_connection, Ordering::Relaxed);
         Ok(had_connection)

@@ -16,10 +16,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::codec::{ReasonCode, Version};
-use crate::engine::{Core, Patience};
+use crate::engine::{AckDue, Core, Patience};
 use crate::session::{Message as Received, Ticket};
 
-use super::application_message::{AckDue, Message, topic_class};
+use super::application_message::{Message, topic_class};
 use super::client::{ClientBase, Given};
 use super::convert::extract_timeout;
 use super::errors::{ErrorCode, publish_error};
@@ -127,6 +127,7 @@ impl Mailbox {
         }
         drop(state);
         self.core().release(weight);
+        self.core().watch_acks();
         self.message(py, &message).map(Some)
     }
 
@@ -143,7 +144,7 @@ impl Mailbox {
         py: Python<'_>,
         dues: impl IntoIterator<Item = AckDue>,
     ) -> PyResult<()> {
-        if self.shared.acks.add(self.core(), Instant::now(), dues) {
+        if self.core().add_acks(Instant::now(), dues) {
             self.calls.send_acks_soon.call0(py)?;
         }
         Ok(())
@@ -326,7 +327,7 @@ impl Mailbox {
 
     /// Sends the acknowledgements that are due.
     pub(super) fn send_acks(&self) {
-        self.shared.acks.send(self.core());
+        self.core().send_acks();
     }
 
     /// Takes out the futures whose time is up.

@@ -1,6 +1,5 @@
 //! The Python module `oxmqtt._native`: extract, call, convert, raise. No protocol decision.
 
-mod acks;
 mod application_message;
 mod broker;
 mod client;

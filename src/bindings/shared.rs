@@ -7,12 +7,9 @@ use crate::codec::Version;
 use crate::engine::Core;
 use crate::session::SessionConfig;
 
-use super::acks::Acks;
-
 /// What the client, its message infos and its callbacks share. Holds no Python object.
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
-    pub(super) acks: Acks,
     /// The thread that runs callbacks now; 0 for none.
     callback_thread: AtomicUsize,
     /// A loop function runs, so events are dispatched without the caller's doing.
@@ -47,7 +44,6 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             core: Core::new(SessionConfig::default()),
-            acks: Acks::default(),
             callback_thread: AtomicUsize::new(0),
             looping: AtomicBool::new(false),
             dialling: AtomicBool::new(false),

@@ -12,6 +12,7 @@ use crate::session::{
     SessionConfig, StallWatch, SubscriptionRequest, Ticket,
 };
 
+use super::acks::Acks;
 use super::fork;
 use super::inbox::{Inbox, Patience};
 use super::io_task::IoTask;
@@ -33,6 +34,7 @@ const DIRECT_CREDIT_EVERY: Duration = Duration::from_micros(50);
 pub struct Core {
     pub(super) state: Mutex<State>,
     pub inbox: Inbox,
+    pub acks: Acks,
     pub(super) io_waker: AtomicWaker,
     progress: Condvar,
     waiting: AtomicUsize,
@@ -64,6 +66,8 @@ pub(super) struct Link {
     room: StallWatch,
     /// By then the I/O task looks for output unasked.
     pub(super) looks_again: Option<Instant>,
+    /// When the I/O task looks for acknowledgements that are due.
+    pub(super) acks_at: Option<Instant>,
     /// What is on its way through a relay, if there is one.
     carried: Option<Carried>,
     #[cfg(unix)]
@@ -127,6 +131,7 @@ impl Core {
                 credits: DirectCredits { left: DIRECT_CREDITS, refilled: Instant::now() },
             }),
             inbox: Inbox::default(),
+            acks: Acks::default(),
             io_waker: AtomicWaker::new(),
             progress: Condvar::new(),
             waiting: AtomicUsize::new(0),
@@ -190,6 +195,7 @@ impl Core {
         state.session.handle_closed(None);
         state.session.drain_events();
         self.inbox.forget_connection();
+        self.acks.stop_watching();
         let now = Instant::now();
         let epoch = match state.session.connect(options, now) {
             Ok(epoch) => epoch,
@@ -212,6 +218,7 @@ impl Core {
             task_writes: true,
             room: StallWatch::new(0, now, STALLED),
             looks_again: None,
+            acks_at: None,
             carried,
             #[cfg(unix)]
             descriptor,
@@ -290,6 +297,17 @@ impl Core {
         if !matches!(&state.link, Some(link) if link.looks_again.is_some()) {
             self.send_output(state);
         }
+    }
+
+    /// The I/O task is to look then for acknowledgements that are due.
+    pub(super) fn look_for_acks(&self, at: Instant) {
+        let mut state = self.lock();
+        match &mut state.link {
+            Some(link) => link.acks_at = Some(at),
+            None => return self.acks.stop_watching(),
+        }
+        drop(state);
+        self.io_waker.wake();
     }
 
     pub fn disconnect(&self, reason: ReasonCode, properties: Properties) -> bool {

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::session::StallWatch;
 
+use super::acks::LOOK_FOR_ACKS;
 use super::coalesce::{self, Pace};
 use super::core::{Core, Link, State};
 use super::runtime;
@@ -260,12 +261,20 @@ impl IoTask {
         let now = Instant::now();
         let reading = !self.core.inbox.is_full();
         let mut state = self.lock(&core)?;
-        if let Some(link) = &mut state.link {
+        let State { session, link, .. } = &mut *state;
+        if let Some(link) = link {
             link.task_writes = true;
             link.looks_again = link.looks_again.filter(|at| *at > now);
+            if link.acks_at.take_if(|at| *at <= now).is_some() {
+                let overdue = core.acks.take_overdue();
+                link.acks_at = (!overdue.is_empty()).then(|| now + LOOK_FOR_ACKS);
+                for (packet_id, qos, epoch) in overdue {
+                    session.acknowledge(packet_id, qos, epoch);
+                }
+            }
         }
         let writer = self.writer.as_ref();
-        state.session.handle_timeout(now, reading, || writer.map_or(0, |writer| writer.held()));
+        session.handle_timeout(now, reading, || writer.map_or(0, |writer| writer.held()));
         self.push_events(&mut state);
         let next = next_deadline(&state);
         drop(state);
@@ -419,8 +428,8 @@ impl Future for IoTask {
 }
 
 fn next_deadline(state: &State) -> Option<Instant> {
-    let looks_again = state.link.as_ref().and_then(|link| link.looks_again);
-    state.session.poll_timeout().into_iter().chain(looks_again).min()
+    let looks = state.link.iter().flat_map(|link| [link.looks_again, link.acks_at]);
+    looks.chain([state.session.poll_timeout()]).flatten().min()
 }
 
 fn transport(error: &io::Error) -> End {

@@ -4,6 +4,7 @@
 //! they wait on [`Core`]'s progress, and they take events from the [`Inbox`]. I/O threads never
 //! attach to the interpreter.
 
+mod acks;
 mod coalesce;
 mod core;
 mod fork;
@@ -22,6 +23,7 @@ mod waker;
 pub mod websocket;
 
 pub use self::core::{ConnectError, Core, PublishOutcome};
+pub use acks::AckDue;
 pub use fork::{after_in_child, after_in_parent, before};
 pub use handshake::{HandshakeError, Upgrade, handshake};
 pub use inbox::{Inbox, Patience};

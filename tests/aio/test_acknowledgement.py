@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from support.mosquitto import Mosquitto
 from support.packets import PUBACK, PUBCOMP, PUBREC, PUBREL, V311
 from support.peer import PeerConnection, ScriptedPeer
 from support.process import Program
+from support.waiting import PATIENCE
 
 from .conftest import Run
 
@@ -212,6 +214,28 @@ def test_acknowledgements_do_not_wait_for_the_consumer(run: Run, peer: ScriptedP
 
     loop: Any = None
     go_on: Any = None
+    converse(run, peer, script, program)
+
+
+def test_acknowledgements_do_not_wait_for_an_event_loop_that_is_held_up(
+    run: Run, peer: ScriptedPeer
+) -> None:
+    go_on = threading.Event()
+
+    def script(connection: PeerConnection) -> None:
+        connection.accept_client()
+        connection.send(*(packets.publish(V311, "t", b"", 1, mid) for mid in (1, 2, 3)))
+        assert [connection.expect(PUBACK).mid for _ in range(2)] == [1, 2]
+        go_on.set()
+        connection.serve()
+
+    async def program() -> None:
+        async with aio.Client(peer.host, peer.port) as client:
+            async for message in client.messages:
+                if message.mid == 3:
+                    assert go_on.wait(PATIENCE)
+                    break
+
     converse(run, peer, script, program)
 
 

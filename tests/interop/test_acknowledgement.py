@@ -195,6 +195,28 @@ def test_a_callback_that_says_goodbye_is_through_with_its_message(
         assert returned.items() == [mqtt.MQTT_ERR_SUCCESS]
 
 
+@pytest.mark.parametrize("last", [0, 1], ids=["by QoS 0", "by QoS 1"])
+@qos_1_and_2
+def test_a_callback_that_blocks_holds_no_acknowledgement_up(
+    mqtt: ModuleType, peer: ScriptedPeer, qos: int, last: int
+) -> None:
+    """Those of messages that came together with its own, and are over."""
+    with Watched(mqtt, "blocked") as watched:
+        connection = watched.join(peer)
+        go_on = threading.Event()
+        watched.client.message_callback_add("last", lambda *_: go_on.wait())
+        for mids in ((1, 2), (4, 5, 6)):
+            messages = [packets.publish(V311, "t", b"", qos, mid) for mid in mids]
+            messages.append(packets.publish(V311, "last", b"", last, 3 * last))
+            go_on.clear()
+            connection.send(*messages)
+            for mid in mids:
+                connection.expect(ANSWERS[qos], mid=mid)
+            go_on.set()
+            if last:
+                connection.expect(PUBACK, mid=3)
+
+
 @pytest.mark.parametrize("clean", [False, True], ids=["kept session", "clean session"])
 def test_messages_that_wait_behind_a_goodbye(
     mqtt: ModuleType, peer: ScriptedPeer, clean: bool
