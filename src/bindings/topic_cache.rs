@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -43,7 +44,7 @@ pub(super) struct TopicCache<T>(Mutex<Topics<T>>);
 
 /// The names are the network's choice, so their hashes are not to be foreseen.
 struct Topics<T> {
-    entries: HashMap<Box<[u8]>, T>,
+    entries: HashMap<Box<[u8]>, T, RandomState>,
     bytes: usize,
     /// How often all was forgotten. What was being made meanwhile is already out of date.
     cleared: u64,
@@ -51,7 +52,7 @@ struct Topics<T> {
 
 impl<T> Topics<T> {
     /// Takes all out, to be dropped without the lock.
-    fn take(&mut self) -> HashMap<Box<[u8]>, T> {
+    fn take(&mut self) -> HashMap<Box<[u8]>, T, RandomState> {
         self.bytes = 0;
         std::mem::take(&mut self.entries)
     }
@@ -59,7 +60,7 @@ impl<T> Topics<T> {
 
 impl<T> Default for TopicCache<T> {
     fn default() -> Self {
-        Self(Mutex::new(Topics { entries: HashMap::new(), bytes: 0, cleared: 0 }))
+        Self(Mutex::new(Topics { entries: HashMap::default(), bytes: 0, cleared: 0 }))
     }
 }
 
