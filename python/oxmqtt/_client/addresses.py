@@ -13,7 +13,8 @@ from collections.abc import Generator, Iterable
 from itertools import chain, zip_longest
 from typing import Any, Optional
 
-from .abandonable import Attempt, Ready, Step, run
+from .abandonable import run
+from .needs import Attempt, Ready, Step
 from .sequences import drive
 
 #: Seconds after which the next address is tried as well (RFC 8305, clause 5).

@@ -23,9 +23,9 @@ from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..reasoncodes import ReasonCode
 from . import abandonable, addresses
-from .abandonable import AnyNeed, Attempt, Step
 from .codes import _base62
 from .log import connect_line
+from .needs import AnyNeed, Attempt, Step
 from .options import check_host, check_keepalive, check_port
 from .proxies import Proxies
 from .sequences import drive

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, MQTTErrorCode, _ConnectionState
-from .abandonable import leave_turn, ready
 from .events import Events
 from .older_calls import drops
 from .sequences import LoopNeed, Pause, Reconnect, Round, drive
+from .waiting import leave_turn, ready
 
 if TYPE_CHECKING:
     from .sockets import ConnectionSocket

@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
-from .abandonable import Bell, Run, Step
+from .needs import Run, Step
+from .waiting import Bell
 
 T = TypeVar("T")
 

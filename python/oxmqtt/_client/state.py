@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..properties import Properties
     from ..reasoncodes import ReasonCode
     from ..url import BrokerUrl
-    from .abandonable import Attempt
+    from .needs import Attempt
     from .pre_shared_key import KeySource
     from .sockets import ConnectionSocket
     from .types import CleanStartOption, WebSocketHeaders

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from .._native import RustlsConfig
 from .pre_shared_key import KeySource, PreSharedKey, context_for
 from .state import ClientState
-from .tls_options import Options, load
+from .tls_context import load
+from .tls_options import Options
 
 if TYPE_CHECKING:
     import ssl

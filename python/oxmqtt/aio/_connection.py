@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import client as mqtt
-from .._client.tls_options import Options, load
+from .._client.tls_context import load
+from .._client.tls_options import Options
 from .._native import Mailbox
 from ..enums import MQTTErrorCode
 from ..reasoncodes import ReasonCode

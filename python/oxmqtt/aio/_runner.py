@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._client.abandonable import AnyNeed
+from .._client.needs import AnyNeed
 from .._client.sequences import LoopNeed, Reconnect, Round
 from ..enums import MQTTErrorCode
 from ._sequences import drive, satisfy

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
-from .._client.abandonable import AnyNeed, Attempt, Ready, Run, Step, run
+from .._client.abandonable import run
+from .._client.needs import AnyNeed, Attempt, Ready, Run, Step
 from .._client.pool import pool
 
 R = TypeVar("R")
