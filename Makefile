@@ -168,6 +168,7 @@ lint-python: setup
 .PHONY: lint-layers
 lint-layers: $(TOOLS)
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
+	PYTHONPATH=python $(BIN)/lint-imports --no-cache
 
 .PHONY: lint-deps
 lint-deps: $(TOOLS)
