@@ -23,7 +23,8 @@ TOOLS := $(VENV)/.tools
 BENCH_TOOLS := $(VENV)/.bench-tools
 DOCS_TOOLS := $(VENV)/.docs-tools
 EXTENSION := $(VENV)/.extension
-RUST_SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+RUST_SOURCES := $(shell find src -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+SOCKETLESS := wasm32-unknown-unknown
 LOGS := .cache/test
 PYTHON_FILES := $(wildcard python tests benches examples .ci)
 
@@ -105,7 +106,7 @@ chaos: setup ## Reset every connection, 10,000 times a run: 20 seeds, two versio
 .PHONY: simulate
 simulate: ## Simulate the session for 10 million steps, then visit every state of its model (minutes)
 	@OXMQTT_SIM_STEPS=$${OXMQTT_SIM_STEPS:-10000000} OXMQTT_MODEL_ALL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=8 \
-	  cargo test --locked --release --test session sim:: -- --nocapture --test-threads=1
+	  cargo test --locked --release --package oxmqtt-protocol --test session sim:: -- --nocapture --test-threads=1
 
 .PHONY: bounds
 bounds: setup broker ## Measure the bounds of time and memory, each beside what is promised (two minutes)
@@ -128,7 +129,7 @@ clients: setup ## Drop a thousand clients with threads, ten thousand on loops; p
 
 .PHONY: differential
 differential: ## Send a million generated packets through our codec and rumqttc's
-	@DIFFERENTIAL_PACKETS=1000000 cargo test --locked --profile checked --test differential -- --nocapture $(ARGS)
+	@DIFFERENTIAL_PACKETS=1000000 cargo test --locked --profile checked --package oxmqtt-protocol --test differential -- --nocapture $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(BIN)/python ## Fuzz for a minute each: ARGS="--seconds 600 session" (cargo-fuzz, nightly)
@@ -150,10 +151,17 @@ lint: setup lint-rust lint-python lint-layers lint-deps ## Run every static chec
 lint-rust: $(BIN)/python
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 	cargo fmt --all --check
-	cargo clippy --locked --all-targets -- -D warnings
-	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --all-targets --features python -- -D warnings
+	PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo clippy --locked --workspace --all-targets -- -D warnings
 	@# The stable ABI of the wheel for CPython 3.12 and later has fewer functions; no interpreter is needed to see.
-	PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1 cargo clippy --locked --features abi3-py312 -- -D warnings
+	PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1 cargo clippy --locked --package oxmqtt-bindings --features abi3-py312 -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	@# The protocol does without sockets: it builds where there are none.
+	@if rustup target add $(SOCKETLESS) 2>/dev/null; then \
+	  echo "cargo check --locked --package oxmqtt-protocol --target $(SOCKETLESS)"; \
+	  cargo check --locked --package oxmqtt-protocol --target $(SOCKETLESS); \
+	else \
+	  echo "skipped: the protocol on $(SOCKETLESS); rustup cannot install that target here"; \
+	fi
 
 .PHONY: lint-python
 lint-python: setup

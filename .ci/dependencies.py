@@ -64,6 +64,8 @@ def faults(metadata: dict[str, Any], policy: dict[str, Any], reasons: str) -> li
         name = f"{package['name']} {package['version']}"
         if package["id"] in members:
             for dependency in package["dependencies"]:
+                if "path" in dependency:
+                    continue
                 if f"`{dependency['name']}`" not in reasons:
                     found.append(f"{dependency['name']}: no reason given in {REASONS.name}")
                 if dependency["req"] == "*":

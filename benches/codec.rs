@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, AckKind, Packet, PropertiesBuilder, PropertyId, PropertyValue, PublishParts, QoS,
     ReasonCode, Version, decode, encode_ack, encode_publish, parse_frame,
 };
-use oxmqtt::topic;
+use oxmqtt_protocol::topic;
 
 const TOPIC: &str = "building/3/room/17/temperature";
 
@@ -27,7 +27,7 @@ fn publish_packet(version: Version, qos: QoS, properties: &[u8], payload: &[u8])
 }
 
 fn some_properties() -> Vec<u8> {
-    let mut builder = PropertiesBuilder::new(oxmqtt::codec::PacketType::Publish);
+    let mut builder = PropertiesBuilder::new(oxmqtt_protocol::codec::PacketType::Publish);
     for (id, value) in [
         (PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1)),
         (PropertyId::ContentType, PropertyValue::Text("application/json")),

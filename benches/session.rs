@@ -1,14 +1,16 @@
 //! What the session costs: messages out, messages in, and the window of unacknowledged messages.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     AckKind, Properties, PublishParts, QoS, ReasonCode, Version, encode_ack, encode_publish,
 };
-use oxmqtt::session::{ConnectOptions, Event, Outgoing, Session, SessionConfig};
+use oxmqtt_protocol::session::{ConnectOptions, Event, Outgoing, Session, SessionConfig};
 
 const TOPIC: &str = "building/3/room/17/temperature";
 const PAYLOAD: [u8; 64] = [7; 64];

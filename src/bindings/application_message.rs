@@ -7,9 +7,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::codec::QoS;
-use crate::engine::AckDue;
-use crate::session::Message as Received;
+use oxmqtt_engine::AckDue;
+use oxmqtt_protocol::codec::QoS;
+use oxmqtt_protocol::session::Message as Received;
 
 use super::convert::{payload_into_py, properties_into_py};
 use super::exit;

@@ -11,12 +11,12 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::broker::server::{
+use oxmqtt_broker::server::{
     Authority, Clients, Found, Identity, ListenOptions, Server, TlsError, TlsSettings,
 };
-use crate::broker::{Authentication, AuthenticationStep, Broker, Message, Settings};
-use crate::codec::{PublishParts, ReasonCode, Version};
-use crate::topic;
+use oxmqtt_broker::{Authentication, AuthenticationStep, Broker, Message, Settings};
+use oxmqtt_protocol::codec::{PublishParts, ReasonCode, Version};
+use oxmqtt_protocol::topic;
 
 use super::convert::{
     check_topic, extract_payload, extract_publish_properties, extract_qos, payload_into_py,

@@ -10,8 +10,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use crate::codec::{MAX_REMAINING_LENGTH, Properties, PublishParts, QoS, Version, publish_size};
-use crate::session::{LocalError, Outgoing, Receipt};
+use oxmqtt_protocol::codec::{
+    MAX_REMAINING_LENGTH, Properties, PublishParts, QoS, Version, publish_size,
+};
+use oxmqtt_protocol::session::{LocalError, Outgoing, Receipt};
 
 use super::convert::{check_topic, extract_payload, extract_publish_properties, extract_qos};
 use super::engine::Engine;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::engine::AckDue;
+use oxmqtt_engine::AckDue;
 
 use super::application_message::Message;
 use super::mailbox::Mailbox;

@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     EncodeError, PacketType, Properties, PropertyContext, PropertyId, QoS, put_variable, try_copy,
 };
 

@@ -4,7 +4,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::engine::{Below, Socket, SocketFamily};
+use oxmqtt_engine::{Below, Socket, SocketFamily};
 
 /// Makes a descriptor that Python detached ours.
 #[cfg(unix)]

@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
-use crate::codec::{AckKind, Properties, QoS, Version};
-use crate::engine::AckDue;
-use crate::session::{Closed, Event, Message, Trace};
+use oxmqtt_engine::AckDue;
+use oxmqtt_protocol::codec::{AckKind, Properties, QoS, Version};
+use oxmqtt_protocol::session::{Closed, Event, Message, Trace};
 
 use super::convert::packed_properties;
 use super::engine::Engine;

@@ -11,12 +11,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::codec::{
+use oxmqtt_engine::{self as engine, Core};
+use oxmqtt_protocol::codec::{
     PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
     Will,
 };
-use crate::engine::{self, Core};
-use crate::session::{ConnectOptions, Session, SubscriptionRequest};
+use oxmqtt_protocol::session::{ConnectOptions, Session, SubscriptionRequest};
 
 use super::convert::{extract_properties, extract_qos, extract_seconds, extract_timeout};
 use super::descriptor::{adopt, into_descriptor};

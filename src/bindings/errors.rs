@@ -3,9 +3,9 @@
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::codec::EncodeError;
-use crate::engine::{ConnectError, HandshakeError, TlsSetupError};
-use crate::session::{LocalError, RequestError};
+use oxmqtt_engine::{ConnectError, HandshakeError, TlsSetupError};
+use oxmqtt_protocol::codec::EncodeError;
+use oxmqtt_protocol::session::{LocalError, RequestError};
 
 pyo3::import_exception!(oxmqtt.aio.exceptions, MqttCodeError);
 pyo3::import_exception!(oxmqtt.client, WebsocketConnectionError);

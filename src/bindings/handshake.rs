@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pyo3::prelude::*;
 
-use crate::engine::{self, Layers, TlsConfig, TlsOptions, Upgrade};
+use oxmqtt_engine::{self as engine, Layers, TlsConfig, TlsOptions, Upgrade};
 
 use super::convert::extract_timeout;
 use super::descriptor::adopt;

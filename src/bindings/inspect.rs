@@ -7,8 +7,8 @@ use bytes::Bytes;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::codec::{Version, try_copy};
-use crate::session::{Progress, Ticket};
+use oxmqtt_protocol::codec::{Version, try_copy};
+use oxmqtt_protocol::session::{Progress, Ticket};
 
 use super::errors::{ErrorCode, out_of_memory};
 use super::message::MQTTMessage;

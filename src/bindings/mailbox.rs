@@ -15,9 +15,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::codec::{ReasonCode, Version};
-use crate::engine::{AckDue, Core, Patience};
-use crate::session::{Message as Received, Ticket};
+use oxmqtt_engine::{AckDue, Core, Patience};
+use oxmqtt_protocol::codec::{ReasonCode, Version};
+use oxmqtt_protocol::session::{Message as Received, Ticket};
 
 use super::application_message::{Message, topic_class};
 use super::client::{ClientBase, Given};

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use crate::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
+use oxmqtt_protocol::codec::{Packet, Publish, QoS, Version, decode, parse_frame};
 
 use super::convert::{copy_of, payload_into_py, properties_into_py};
 use super::exit;

@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyTuple};
 
-use crate::codec::{PacketType, ReasonCode};
-use crate::session::{Handover, LocalError, Ticket};
+use oxmqtt_protocol::codec::{PacketType, ReasonCode};
+use oxmqtt_protocol::session::{Handover, LocalError, Ticket};
 
 use super::convert::extract_deadline;
 use super::errors::{ErrorCode, not_queued, publish_failed};

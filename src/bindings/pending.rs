@@ -10,8 +10,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use rustc_hash::FxHashMap;
 
-use crate::codec::ReasonCode;
-use crate::session::Ticket;
+use oxmqtt_protocol::codec::ReasonCode;
+use oxmqtt_protocol::session::Ticket;
 
 /// A future, and when it fails for want of an outcome.
 pub(super) struct Waiter {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::codec::Version;
-use crate::engine::Core;
-use crate::session::SessionConfig;
+use oxmqtt_engine::Core;
+use oxmqtt_protocol::codec::Version;
+use oxmqtt_protocol::session::SessionConfig;
 
 /// What the client, its message infos and its callbacks share. Holds no Python object.
 pub(super) struct Shared {

@@ -15,12 +15,12 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
 use self::values::{bytes_of, kind_number, kind_of, parse_varint};
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, PROPERTIES, PacketSet, PacketType, Properties, PropertiesBuilder, PropertyContext,
     PropertyId, PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version,
     put_variable,
 };
-use crate::topic;
+use oxmqtt_protocol::topic;
 
 use super::exit;
 

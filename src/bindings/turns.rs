@@ -10,7 +10,7 @@ mod unix {
     use pyo3::prelude::*;
     use rustix::event::{PollFd, PollFlags};
 
-    use crate::engine;
+    use oxmqtt_engine as engine;
 
     /// The descriptors that are ready or have failed, within so many seconds; perhaps none before that.
     #[pyfunction]

@@ -20,7 +20,7 @@ use super::settings::{CONNECT_SECONDS, Settings};
 use super::snapshot::Counters;
 use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     AckKind, DecodeError, Packet, PacketType, Publish, ReasonCode, decode, parse_frame,
 };
 

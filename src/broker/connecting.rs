@@ -10,7 +10,7 @@ use super::connection::Phase;
 use super::session::{Session, SessionId};
 use super::settings::{DEFAULT_WINDOW, MAX_SESSIONS, TOPIC_ALIASES};
 use super::timers::Timer;
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     Auth, ConnAck, Connect, DecodeError, Packet, PacketType, Properties, PropertiesBuilder,
     PropertyId, PropertyValue, ReasonCode, Version, Will, decode,
 };

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::session::SessionId;
 use super::settings::DEFAULT_WINDOW;
-use crate::codec::{Connect, DecodeError, Partial, Version, parse_frame};
+use oxmqtt_protocol::codec::{Connect, DecodeError, Partial, Version, parse_frame};
 
 #[derive(Debug)]
 pub(super) enum Phase {

@@ -9,7 +9,7 @@ use super::message::{Message, lower};
 use super::session::{InFlight, Outgoing, SessionId};
 use super::settings::HIGH_WATER;
 use super::subscriptions::Subscription;
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     Ack, AckKind, PublishParts, QoS, ReasonCode, Version, encode_ack, encode_publish, publish_size,
 };
 

@@ -8,7 +8,7 @@ use super::connection::Phase;
 use super::message::{Message, make_publish};
 use super::session::SessionId;
 use super::timers::Timer;
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, Disconnect, Packet, PacketType, Properties, PropertiesBuilder, PropertyId,
     PublishParts, ReasonCode, Version,
 };

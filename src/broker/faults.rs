@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::broker::Broker;
 use super::connection::Connection;
 use super::timers::Timer;
-use crate::codec::ReasonCode;
+use oxmqtt_protocol::codec::ReasonCode;
 
 /// Cuts connections in the middle of what they carry.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::memory::{Kept, Memory};
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     EncodeError, PacketType, Properties, PropertiesBuilder, PropertyId, PropertyValue, Publish,
     PublishParts, QoS, Version, encode_publish, parse_frame,
 };

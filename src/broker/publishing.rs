@@ -10,7 +10,7 @@ use super::message::{Message, make_publish, with_topic};
 use super::session::SessionId;
 use super::settings::TOPIC_ALIASES;
 use super::timers::Timer;
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     AckKind, DecodeError, EncodeError, PropertyId, Publish, PublishParts, QoS, ReasonCode, Version,
     encode_ack,
 };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::message::Message;
-use crate::topic;
+use oxmqtt_protocol::topic;
 
 /// Bytes of messages that are recorded at the most.
 const MAX_BYTES: usize = 64 << 20;

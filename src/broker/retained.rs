@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use super::memory::Memory;
 use super::message::Message;
 use super::settings::MAX_RETAINED;
-use crate::topic;
+use oxmqtt_protocol::topic;
 
 #[derive(Debug, Default)]
 pub(super) struct Retained {

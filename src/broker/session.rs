@@ -11,7 +11,7 @@ use super::broker::ConnectionId;
 use super::memory::{Kept, Memory};
 use super::message::Message;
 use super::settings::{MAX_QUEUED, MAX_QUEUED_BYTES};
-use crate::codec::{QoS, SubscriptionOptions, Will};
+use oxmqtt_protocol::codec::{QoS, SubscriptionOptions, Will};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SessionId(pub(super) u64);

@@ -1,7 +1,7 @@
 //! What can be seen of a broker from outside.
 
 use super::broker::Broker;
-use crate::codec::{SubscriptionOptions, Version};
+use oxmqtt_protocol::codec::{SubscriptionOptions, Version};
 
 /// A connected client.
 #[derive(Clone, Debug)]

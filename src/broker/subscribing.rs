@@ -8,11 +8,11 @@ use super::broker::{Broker, ConnectionId};
 use super::session::{SessionId, Subscribed};
 use super::settings::{MAX_SUBSCRIPTIONS, SUBSCRIPTION};
 use super::subscriptions::Subscription;
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, UnsubAck, Unsubscribe,
     Version,
 };
-use crate::topic;
+use oxmqtt_protocol::topic;
 
 impl Broker {
     pub(super) fn handle_subscribe(

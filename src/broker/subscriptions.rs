@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::session::SessionId;
-use crate::codec::SubscriptionOptions;
-use crate::topic;
+use oxmqtt_protocol::codec::SubscriptionOptions;
+use oxmqtt_protocol::topic;
 
 /// Topics whose matches are remembered.
 const MAX_CACHED: usize = 1_024;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use atomic_waker::AtomicWaker;
 
-use crate::codec::{EncodeError, Properties, QoS, ReasonCode};
-use crate::session::{
+use oxmqtt_protocol::codec::{EncodeError, Properties, QoS, ReasonCode};
+use oxmqtt_protocol::session::{
     ConnectOptions, Event, Handover, Outgoing, Receipt, RefusedPublish, RequestError, Session,
     SessionConfig, StallWatch, SubscriptionRequest, Ticket,
 };

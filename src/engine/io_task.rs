@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::session::StallWatch;
+use oxmqtt_protocol::session::StallWatch;
 
 use super::acks::LOOK_FOR_ACKS;
 use super::coalesce::{self, Pace};
@@ -439,9 +439,9 @@ fn transport(error: &io::Error) -> End {
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::codec::{Properties, Version};
-    use crate::engine::{Socket, SocketFamily};
-    use crate::session::{Closed, ConnectOptions, Event, SessionConfig};
+    use crate::{Socket, SocketFamily};
+    use oxmqtt_protocol::codec::{Properties, Version};
+    use oxmqtt_protocol::session::{Closed, ConnectOptions, Event, SessionConfig};
 
     use super::*;
 

@@ -85,7 +85,7 @@ pub fn flush_all(timeout: Duration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::SessionConfig;
+    use oxmqtt_protocol::session::SessionConfig;
 
     #[test]
     fn a_core_is_registered_once_and_forgotten_when_it_is_gone() {

@@ -15,7 +15,7 @@ mod unix {
 
     /// An eventfd on Linux, a pipe elsewhere.
     #[derive(Debug)]
-    pub(in crate::engine) struct Waker {
+    pub(crate) struct Waker {
         read: OwnedFd,
         #[cfg(not(target_os = "linux"))]
         write: OwnedFd,
@@ -23,13 +23,13 @@ mod unix {
 
     impl Waker {
         #[cfg(target_os = "linux")]
-        pub(in crate::engine) fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             use rustix::event::{EventfdFlags, eventfd};
             Ok(Self { read: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
         }
 
         #[cfg(not(target_os = "linux"))]
-        pub(in crate::engine) fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let (read, write) = rustix::pipe::pipe()?;
             for end in [&read, &write] {
                 rustix::io::ioctl_fionbio(end, true)?;
@@ -38,18 +38,18 @@ mod unix {
             Ok(Self { read, write })
         }
 
-        pub(in crate::engine) fn wake(&self) {
+        pub(crate) fn wake(&self) {
             #[cfg(target_os = "linux")]
             let _ = rustix::io::write(&self.read, &1u64.to_ne_bytes());
             #[cfg(not(target_os = "linux"))]
             let _ = rustix::io::write(&self.write, &[1]);
         }
 
-        pub(in crate::engine) fn clear(&self) {
+        pub(crate) fn clear(&self) {
             let _ = rustix::io::read(&self.read, &mut [0u8; 8]);
         }
 
-        pub(in crate::engine) fn descriptor(&self) -> RawFd {
+        pub(crate) fn descriptor(&self) -> RawFd {
             self.read.as_raw_fd()
         }
     }
@@ -65,13 +65,13 @@ mod windows {
 
     /// A pair of loopback sockets: `select` knows no other descriptors.
     #[derive(Debug)]
-    pub(in crate::engine) struct Waker {
+    pub(crate) struct Waker {
         read: TcpStream,
         write: TcpStream,
     }
 
     impl Waker {
-        pub(in crate::engine) fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let write = TcpStream::connect(listener.local_addr()?)?;
             let read = loop {
@@ -86,15 +86,15 @@ mod windows {
             Ok(Self { read, write })
         }
 
-        pub(in crate::engine) fn wake(&self) {
+        pub(crate) fn wake(&self) {
             let _ = (&self.write).write(&[1]);
         }
 
-        pub(in crate::engine) fn clear(&self) {
+        pub(crate) fn clear(&self) {
             let _ = (&self.read).read(&mut [0u8; 64]);
         }
 
-        pub(in crate::engine) fn descriptor(&self) -> RawSocket {
+        pub(crate) fn descriptor(&self) -> RawSocket {
             self.read.as_raw_socket()
         }
     }

@@ -54,8 +54,11 @@ def read() -> list[Clause]:
 def rust_tests() -> set[str]:
     """FILE.rs::NAME of every test that `cargo test` runs: in a file of a test binary, and not ignored."""
     found = set()
-    cargo = (CORE.parent.parent / "Cargo.toml").read_text(encoding="utf-8")
-    roots = [CORE / name for name in re.findall(r'path = "tests/core/(\w+\.rs)"', cargo)]
+    roots = [
+        CORE / name
+        for crate in (CORE.parent.parent / "src").glob("*/Cargo.toml")
+        for name in re.findall(r'"../../tests/core/(\w+\.rs)"', crate.read_text(encoding="utf-8"))
+    ]
     modules = [
         CORE / f"{name}.rs"
         for root in roots

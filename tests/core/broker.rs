@@ -9,6 +9,6 @@ mod broker_memory;
 mod broker_rig;
 mod broker_sessions;
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];

@@ -1,8 +1,8 @@
 //! CONNECT: who may come in.
 
 use bytes::Bytes;
-use oxmqtt::broker::{Authentication, AuthenticationStep, Settings};
-use oxmqtt::codec::*;
+use oxmqtt_broker::{Authentication, AuthenticationStep, Settings};
+use oxmqtt_protocol::codec::*;
 
 use super::VERSIONS;
 use super::broker_rig::{Rig, named, properties};

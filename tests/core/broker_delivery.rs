@@ -1,7 +1,7 @@
 //! Who gets which message, in which shape.
 
-use oxmqtt::codec::*;
-use oxmqtt::topic;
+use oxmqtt_protocol::codec::*;
+use oxmqtt_protocol::topic;
 use proptest::prelude::*;
 
 use super::VERSIONS;
@@ -232,7 +232,7 @@ fn the_window_of_the_client_is_kept() {
 
 #[test]
 fn a_client_that_does_not_read_loses_qos_0_and_it_is_counted() {
-    let mut rig = Rig::with(oxmqtt::broker::Settings { max_unsent: 1_000, ..<_>::default() });
+    let mut rig = Rig::with(oxmqtt_broker::Settings { max_unsent: 1_000, ..<_>::default() });
     let to = rig.client(Version::V311, "to");
     rig.subscribe(to, "a", QoS::AtMostOnce);
     let from = rig.client(Version::V311, "from");
@@ -246,7 +246,7 @@ fn a_client_that_does_not_read_loses_qos_0_and_it_is_counted() {
 
 #[test]
 fn the_record_is_bounded_and_each_message_is_taken_once() {
-    let mut rig = Rig::with(oxmqtt::broker::Settings { record: 3, ..<_>::default() });
+    let mut rig = Rig::with(oxmqtt_broker::Settings { record: 3, ..<_>::default() });
     let link = rig.client(Version::V311, "c");
     for payload in ["1", "2", "3", "4", "5"] {
         rig.publish(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxmqtt::codec::*;
+use oxmqtt_protocol::codec::*;
 
 use super::broker_rig::{Rig, lasting, named};
 

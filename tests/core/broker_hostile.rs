@@ -1,6 +1,6 @@
 //! Bytes that no client should send: the broker survives, and keeps serving the others.
 
-use oxmqtt::codec::*;
+use oxmqtt_protocol::codec::*;
 use proptest::prelude::*;
 
 use super::VERSIONS;
@@ -38,7 +38,7 @@ fn a_packet_that_is_too_large_is_refused_by_its_header() {
 
 #[test]
 fn more_than_the_receive_maximum_is_refused() {
-    let mut rig = Rig::with(oxmqtt::broker::Settings { receive_maximum: 2, ..<_>::default() });
+    let mut rig = Rig::with(oxmqtt_broker::Settings { receive_maximum: 2, ..<_>::default() });
     let link = rig.client(Version::V5, "c");
     for packet_id in 1..=3 {
         let parts = PublishParts { topic: "a", qos: QoS::ExactlyOnce, packet_id, ..<_>::default() };

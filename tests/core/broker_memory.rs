@@ -1,7 +1,7 @@
 //! What clients can make the broker keep is bounded in bytes, in whatever way.
 
-use oxmqtt::broker::Settings;
-use oxmqtt::codec::*;
+use oxmqtt_broker::Settings;
+use oxmqtt_protocol::codec::*;
 
 use super::broker_rig::{Link, Rig, lasting};
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxmqtt::broker::{Broker, ConnectionId, Settings};
-use oxmqtt::codec::*;
+use oxmqtt_broker::{Broker, ConnectionId, Settings};
+use oxmqtt_protocol::codec::*;
 
 pub(crate) struct Rig {
     pub(crate) broker: Broker,

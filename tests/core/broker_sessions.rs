@@ -1,6 +1,6 @@
 //! Sessions that outlive connections, their end, and wills.
 
-use oxmqtt::codec::*;
+use oxmqtt_protocol::codec::*;
 
 use super::broker_rig::{Rig, lasting, named, payloads, properties};
 

@@ -14,7 +14,7 @@ mod codec_strict_rest;
 mod codec_tables;
 
 use bytes::Bytes;
-use oxmqtt::codec::{DecodeError, Packet, Version, decode, parse_frame};
+use oxmqtt_protocol::codec::{DecodeError, Packet, Version, decode, parse_frame};
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 const MQTT_3: [Version; 2] = [Version::V31, Version::V311];

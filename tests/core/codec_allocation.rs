@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::Bytes;
-use oxmqtt::codec::{PacketType, Version, decode, parse_frame};
+use oxmqtt_protocol::codec::{PacketType, Version, decode, parse_frame};
 use proptest::prelude::*;
 
 use crate::codec_packets::packet;

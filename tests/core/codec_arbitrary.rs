@@ -1,7 +1,7 @@
 //! Arbitrary bytes: the decoder answers, never panics, and what it accepts it can write again.
 
 use bytes::Bytes;
-use oxmqtt::codec::{Packet, Version, decode, parse_frame};
+use oxmqtt_protocol::codec::{Packet, Version, decode, parse_frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

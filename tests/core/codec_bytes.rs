@@ -1,6 +1,6 @@
 //! Byte-exact packets, both ways; those of the standards' own figures among them.
 
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, AckKind, Auth, Disconnect, EncodeError, Packet, PacketType, Properties, PropertiesBuilder,
     PropertyContext, PropertyId, PropertyValue, ReasonCode, Version, encode_ack,
 };

@@ -1,7 +1,7 @@
 //! Byte-exact CONNECT and CONNACK.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     ConnAck, Connect, EncodeError, Packet, PacketType, PropertyContext, PropertyId, PropertyValue,
     QoS, ReasonCode, Version, Will,
 };

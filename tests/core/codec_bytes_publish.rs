@@ -1,6 +1,6 @@
 //! Byte-exact PUBLISH packets and fixed headers.
 
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     EncodeError, MAX_REMAINING_LENGTH, Packet, PropertyId, PropertyValue, PublishParts, QoS,
     Version, encode_publish, parse_frame, publish_size,
 };

@@ -1,7 +1,7 @@
 //! Byte-exact SUBSCRIBE, UNSUBSCRIBE and their acknowledgements.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Auth, EncodeError, Packet, PacketType, PropertyId, PropertyValue, QoS, RetainHandling, SubAck,
     Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe, Version,
 };

@@ -1,7 +1,7 @@
 //! Strategies for every packet that each version can carry.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, Auth, ConnAck, Connect, Disconnect, PROPERTIES, Packet, PacketType, Properties,
     PropertiesBuilder, PropertyContext, PropertyId, PropertyKind, PropertyValue, PublishParts, QoS,
     REASON_CODES, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck,

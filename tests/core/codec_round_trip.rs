@@ -1,7 +1,7 @@
 //! What is encoded is decoded as it was, in every version.
 
 use bytes::Bytes;
-use oxmqtt::codec::{DecodeError, Packet, Version, decode, parse_frame};
+use oxmqtt_protocol::codec::{DecodeError, Packet, Version, decode, parse_frame};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

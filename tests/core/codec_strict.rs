@@ -1,7 +1,7 @@
 //! What is refused, with the reason code that says why: headers, PUBLISH, acknowledgements.
 
 use bytes::Bytes;
-use oxmqtt::codec::{DecodeError, Packet, PacketType, Version, parse_frame};
+use oxmqtt_protocol::codec::{DecodeError, Packet, PacketType, Version, parse_frame};
 
 use crate::{MQTT_3, VERSIONS, decode_packet, hex};
 
@@ -193,6 +193,6 @@ fn who_may_send_what() {
 fn a_body_from_elsewhere_is_copied() {
     let source = Bytes::from_static(b"other bytes");
     let body = hex("0001 't' 'payload'");
-    let packet = oxmqtt::codec::decode(Version::V311, 0x30, &body, &source);
+    let packet = oxmqtt_protocol::codec::decode(Version::V311, 0x30, &body, &source);
     assert!(matches!(packet, Ok(Packet::Publish(p)) if p.payload() == b"payload"));
 }

@@ -1,6 +1,6 @@
 //! What is refused in the other packets, and in properties.
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 use crate::codec_strict::{ALIAS, MALFORMED, PROTOCOL, V5, V311, VERSION, accepted, refused};
 use crate::{MQTT_3, VERSIONS, decode_packet, hex};

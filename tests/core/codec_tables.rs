@@ -1,7 +1,7 @@
 //! The tables of properties and reason codes, and building property lists from them.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, EncodeError, PROPERTIES, PacketType, Properties, PropertiesBuilder,
     PropertyContext, PropertyId, PropertyKind, PropertyValue, QoS, REASON_CODES, ReasonCode,
     Version,
@@ -204,7 +204,7 @@ fn each_kind_of_value_is_read_as_it_was_written() {
 fn credentials_do_not_show() {
     let mut builder = PropertiesBuilder::new(PacketType::Auth);
     builder.push(PropertyId::AuthenticationData, PropertyValue::Binary(b"hunter2")).unwrap();
-    let connect = oxmqtt::codec::Connect {
+    let connect = oxmqtt_protocol::codec::Connect {
         username: Some(Bytes::from_static(b"someone")),
         password: Some(Bytes::from_static(b"hunter2")),
         properties: builder.build(),

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use oxmqtt::engine::{
+use oxmqtt_engine::{
     HandshakeError, Layers, TlsConfig, TlsOptions, Upgrade, UpgradeError, handshake,
 };
 

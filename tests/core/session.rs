@@ -1,6 +1,6 @@
 //! The session from outside: bytes and time in, bytes and events out. The bytes come from a builder
 //! that shares no code with the codec, the time is virtual.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod session_alias;
 mod session_auth;
@@ -25,6 +25,6 @@ mod session_time;
 mod session_wire;
 mod sim;
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];

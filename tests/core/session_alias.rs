@@ -1,6 +1,6 @@
 //! Topic aliases of the server: resolved before the application sees the message.
 
-use oxmqtt::codec::{PacketType, Version};
+use oxmqtt_protocol::codec::{PacketType, Version};
 
 use crate::session_rig::{Rig, properties};
 use crate::session_wire::Deliver;
@@ -17,7 +17,7 @@ fn aliased(topic: &str, alias: u8) -> Vec<u8> {
 }
 
 fn topics(rig: &mut Rig) -> Vec<String> {
-    let topic = |message: &oxmqtt::session::Message| {
+    let topic = |message: &oxmqtt_protocol::session::Message| {
         String::from_utf8(message.topic_bytes().to_vec()).unwrap()
     };
     rig.messages().iter().map(topic).collect()

@@ -1,7 +1,7 @@
 //! Enhanced authentication: AUTH both ways, its turns and its deadlines (clause 4.12).
 
-use oxmqtt::codec::{PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{Closed, Event};
+use oxmqtt_protocol::codec::{PacketType, Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Closed, Event};
 
 use crate::session_rig::{Rig, SECOND, properties};
 use crate::session_wire::{Sent, connack, packet};

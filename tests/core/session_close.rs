@@ -1,7 +1,7 @@
 //! The way out: DISCONNECT goes last, is waited for, and comes after what was accepted before.
 
-use oxmqtt::codec::{PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{Closed, Event, LocalError};
+use oxmqtt_protocol::codec::{PacketType, Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Closed, Event, LocalError};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, SECOND, outgoing, properties, publishes};

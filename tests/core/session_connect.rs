@@ -1,7 +1,7 @@
 //! CONNECT and CONNACK: acceptance, refusal, what may not come before or twice.
 
-use oxmqtt::codec::{PacketType, QoS, ReasonCode, Version};
-use oxmqtt::session::{Closed, Event, LocalError};
+use oxmqtt_protocol::codec::{PacketType, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Closed, Event, LocalError};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, outgoing, properties};

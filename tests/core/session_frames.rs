@@ -1,7 +1,7 @@
 //! Packets as the transport cuts them: one byte at a time, many at once, one over many reads.
 
 use bytes::Bytes;
-use oxmqtt::codec::{QoS, Version};
+use oxmqtt_protocol::codec::{QoS, Version};
 
 use crate::VERSIONS;
 use crate::session_rig::Rig;

@@ -1,7 +1,7 @@
 //! QoS 0: the mark of a message tells whether the transport took its last byte.
 
-use oxmqtt::codec::{QoS, Version};
-use oxmqtt::session::{Event, Handover};
+use oxmqtt_protocol::codec::{QoS, Version};
+use oxmqtt_protocol::session::{Event, Handover};
 
 use crate::VERSIONS;
 use crate::session_rig::Rig;

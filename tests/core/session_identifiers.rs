@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use oxmqtt::codec::{Properties, QoS, Version};
-use oxmqtt::session::{LocalError, RequestError, SubscriptionRequest};
+use oxmqtt_protocol::codec::{Properties, QoS, Version};
+use oxmqtt_protocol::session::{LocalError, RequestError, SubscriptionRequest};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, outgoing, publishes};

@@ -1,6 +1,6 @@
 //! A session whose application has gone: what it still does, and for how long.
 
-use oxmqtt::codec::QoS;
+use oxmqtt_protocol::codec::QoS;
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, SECOND, publishes};

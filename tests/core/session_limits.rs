@@ -1,7 +1,7 @@
 //! What the server allows (Maximum QoS, Retain Available, Maximum Packet Size) and what we do.
 
-use oxmqtt::codec::{PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{Closed, LocalError, Outgoing, RequestError, SubscriptionRequest};
+use oxmqtt_protocol::codec::{PacketType, Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Closed, LocalError, Outgoing, RequestError, SubscriptionRequest};
 
 use crate::session_rig::{Rig, SECOND, outgoing, properties, publishes};
 use crate::session_wire::{PUBACK, Sent, ack, deliver, packet};

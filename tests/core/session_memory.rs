@@ -1,7 +1,7 @@
 //! What a server can make the session keep: bounded, whatever it sends.
 
-use oxmqtt::codec::{PacketType, QoS, Version};
-use oxmqtt::session::{Closed, Event, PeerError};
+use oxmqtt_protocol::codec::{PacketType, QoS, Version};
+use oxmqtt_protocol::session::{Closed, Event, PeerError};
 
 use crate::session_rig::{Rig, properties};
 use crate::session_wire::{Deliver, Sent, packet};

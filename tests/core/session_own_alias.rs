@@ -1,8 +1,8 @@
 //! Topic aliases of the application: within the server's maximum, and never without their topic
 //! where the server may not know them.
 
-use oxmqtt::codec::{QoS, Version};
-use oxmqtt::session::{LocalError, Outgoing};
+use oxmqtt_protocol::codec::{QoS, Version};
+use oxmqtt_protocol::session::{LocalError, Outgoing};
 
 use crate::session_rig::Rig;
 use crate::session_wire::{PUBACK, Sent, ack};

@@ -1,7 +1,7 @@
 //! Breaches by the server: MQTT 5.0 is told why, MQTT 3 is left [MQTT-4.13.1-1].
 
-use oxmqtt::codec::{QoS, Version};
-use oxmqtt::session::{Closed, Event};
+use oxmqtt_protocol::codec::{QoS, Version};
+use oxmqtt_protocol::session::{Closed, Event};
 
 use crate::VERSIONS;
 use crate::session_rig::Rig;
@@ -127,7 +127,7 @@ fn the_rest_of_a_packet_does_not_overrule_a_disconnect() {
         let mut rig = Rig::online(version);
         rig.feed(&[0x30, 0xFF, 0xFF]);
         let now = rig.now;
-        rig.session.disconnect(oxmqtt::codec::ReasonCode(0), Default::default(), now);
+        rig.session.disconnect(oxmqtt_protocol::codec::ReasonCode(0), Default::default(), now);
         rig.feed(&[0xFF, 0xFF]);
         assert_eq!(rig.sent(), [Sent::Disconnect(0)]);
         assert!(matches!(rig.closed(), Closed::Requested));

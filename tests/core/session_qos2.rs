@@ -2,8 +2,8 @@
 //! it, and PUBCOMP answers PUBREL. The session knows the identifier from PUBLISH to PUBREL, on
 //! whichever connection they come.
 
-use oxmqtt::codec::{AckKind, PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{Event, Trace};
+use oxmqtt_protocol::codec::{AckKind, PacketType, Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Event, Trace};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, properties};

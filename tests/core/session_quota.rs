@@ -1,6 +1,6 @@
 //! How much may be in flight: `max_inflight` and the server's Receive Maximum, resends included.
 
-use oxmqtt::codec::{QoS, Version};
+use oxmqtt_protocol::codec::{QoS, Version};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, publishes};

@@ -1,6 +1,6 @@
 //! Messages from the server: delivery, acknowledgement, our Receive Maximum. More of QoS 2: session_qos2.rs.
 
-use oxmqtt::codec::{PacketType, QoS, Version};
+use oxmqtt_protocol::codec::{PacketType, QoS, Version};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, properties};

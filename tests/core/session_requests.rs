@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: their answers, and answers that do not fit.
 
-use oxmqtt::codec::{Properties, QoS, Version};
-use oxmqtt::session::{Event, LocalError, RequestError, SubscriptionRequest};
+use oxmqtt_protocol::codec::{Properties, QoS, Version};
+use oxmqtt_protocol::session::{Event, LocalError, RequestError, SubscriptionRequest};
 
 use crate::VERSIONS;
 use crate::session_rig::Rig;

@@ -1,7 +1,7 @@
 //! What a new connection resumes, with the session kept and with the session lost.
 
-use oxmqtt::codec::{QoS, ReasonCode, Version};
-use oxmqtt::session::Outgoing;
+use oxmqtt_protocol::codec::{QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::Outgoing;
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, outgoing, publishes};

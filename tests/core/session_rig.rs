@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxmqtt::codec::{PacketType, Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{
+use oxmqtt_protocol::codec::{PacketType, Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{
     Closed, ConnectOptions, Event, LocalError, Message, Outgoing, Receipt, Session, SessionConfig,
     Ticket,
 };

@@ -1,7 +1,7 @@
 //! QoS 1 and 2 to the server: the steps, the reasons, the wrong answers.
 
-use oxmqtt::codec::{AckKind, QoS, ReasonCode, Version};
-use oxmqtt::session::{Event, LocalError, Trace};
+use oxmqtt_protocol::codec::{AckKind, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Event, LocalError, Trace};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, outgoing, publishes};

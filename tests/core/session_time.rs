@@ -1,7 +1,7 @@
 //! Deadlines in virtual time: CONNACK, keep-alive, a peer that is gone, a full inbox.
 
-use oxmqtt::codec::{Properties, QoS, ReasonCode, Version};
-use oxmqtt::session::{Closed, Trace};
+use oxmqtt_protocol::codec::{Properties, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{Closed, Trace};
 
 use crate::VERSIONS;
 use crate::session_rig::{Rig, SECOND};

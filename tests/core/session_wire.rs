@@ -1,6 +1,6 @@
 //! Packets of a server built by hand, and packets of the client taken apart, without the codec.
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 pub(crate) const PUBACK: u8 = 0x40;
 pub(crate) const PUBREC: u8 = 0x50;

@@ -1,7 +1,7 @@
 //! Topic names, filters and their matching, against the answers of paho's `topic_matches_sub`.
 #![allow(clippy::unwrap_used)]
 
-use oxmqtt::topic::{
+use oxmqtt_protocol::topic::{
     SharedFilter, is_shared, is_valid_filter, is_valid_name, matches, parse_shared,
 };
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! WebSocket frames without a network: any split of the input, masks, replies, and damaged input.
 #![allow(clippy::unwrap_used)]
 
-use oxmqtt::engine::websocket::{End, Fault, WebSocket};
-use oxmqtt::engine::{UpgradeError, check_answer};
+use oxmqtt_engine::websocket::{End, Fault, WebSocket};
+use oxmqtt_engine::{UpgradeError, check_answer};
 use proptest::prelude::*;
 
 /// A frame as a server sends it.

@@ -1,6 +1,8 @@
 //! Where rumqttc 0.25.1 and we differ, and why.
 
-use oxmqtt::codec::{DecodeError, Disconnect, Packet, PacketType, Properties, ReasonCode, Version};
+use oxmqtt_protocol::codec::{
+    DecodeError, Disconnect, Packet, PacketType, Properties, ReasonCode, Version,
+};
 
 /// Packets that rumqttc cannot read, or reads as something else.
 pub(super) fn excluded(version: Version, packet: &Packet) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 //! do not, `listed.rs` has the reason. `make differential` runs a million packets, `cargo test` some.
 //! `DIFFERENTIAL_PACKETS` sets their number, `DIFFERENTIAL_SEED` the first seed: packet n is made from
 //! seed + n, and a failure names its seed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub)]
 
 #[path = "../fuzz/src/generate.rs"]
@@ -23,7 +23,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use bytes::Bytes;
 use input::Input;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, Disconnect, Packet, Properties, PropertiesBuilder, PropertyContext, PublishParts,
     Version, decode, encode_publish, parse_frame,
 };

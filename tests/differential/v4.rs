@@ -1,7 +1,7 @@
 //! MQTT 3.1.1 as rumqttc reads and writes it.
 
 use bytes::{Bytes, BytesMut};
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, ConnAck, Connect, Disconnect, Packet, Properties, PublishParts, QoS, ReasonCode, SubAck,
     Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe, Version, Will,
 };

@@ -1,7 +1,7 @@
 //! MQTT 5.0 as rumqttc reads and writes it.
 
 use bytes::{Bytes, BytesMut};
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, ConnAck, Connect, Disconnect, Packet, PacketType, Properties, PropertyContext,
     PublishParts, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions,
     UnsubAck, Unsubscribe, Version, Will,

@@ -1,4 +1,4 @@
-"""MQTT packets of 3.1, 3.1.1 and 5 as bytes and back, written from the standards; shares no code with src/codec.
+"""MQTT packets of 3.1, 3.1.1 and 5 as bytes and back, written from the standards; shares no code with src/protocol.
 
 The builders make what a *server* sends (and CONNECT, for a rival client); `parse` reads what a *client* sends, and of a
 server's packets those of a session: CONNACK, PUBLISH and its acknowledgements, SUBACK.

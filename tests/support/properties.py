@@ -1,4 +1,4 @@
-"""MQTT 5 properties as bytes, written from the OASIS table; shares no code with src/codec."""
+"""MQTT 5 properties as bytes, written from the OASIS table; shares no code with src/protocol."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use super::{MQTTException, MalformedPacket};
-use crate::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PropertiesBuilder, PropertyId, PropertyKind,
     PropertyValue, parse_frame, put_variable,
 };

@@ -1,4 +1,4 @@
-//! Runs a [`Broker`](super::Broker) on sockets: a thread and a runtime of its own, one task per
+//! Runs a [`Broker`] on sockets: a thread and a runtime of its own, one task per
 //! connection. It binds what it is told to, and the caller is expected to say loopback.
 
 mod certificates;

@@ -1,7 +1,7 @@
 //! What is checked of each packet, event and figure, as soon as it is there.
 
-use oxmqtt::codec::{QoS, Version};
-use oxmqtt::session::{Closed, Event, Handover};
+use oxmqtt_protocol::codec::{QoS, Version};
+use oxmqtt_protocol::session::{Closed, Event, Handover};
 
 use super::client::{Fate, Use, refusal};
 use super::clock::Asked;

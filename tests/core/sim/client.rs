@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use oxmqtt::codec::QoS;
-use oxmqtt::session::{Session, Ticket};
+use oxmqtt_protocol::codec::QoS;
+use oxmqtt_protocol::session::{Session, Ticket};
 
 use super::link::Grant;
 use super::server::{Server, topic_of};

@@ -6,7 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 use stateright::{Checker, Model, Property as Always};
 
 use super::mutant::{Mutant, first_bytes};

@@ -1,6 +1,6 @@
 //! Packets that no server may send, and the reasons that name the breach.
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 use super::fault::Fault;
 use super::link::{End, Note, Packet};

@@ -1,7 +1,7 @@
 //! What each step does to the world.
 
-use oxmqtt::codec::{Properties, QoS, Version};
-use oxmqtt::session::{LocalError, Outgoing, Receipt, SubscriptionRequest};
+use oxmqtt_protocol::codec::{Properties, QoS, Version};
+use oxmqtt_protocol::session::{LocalError, Outgoing, Receipt, SubscriptionRequest};
 
 use super::client::{Fate, Use, refusal};
 use super::fault::Fault;

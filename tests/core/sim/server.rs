@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 use super::link::{Note, Packet};
 use super::violation::{Property, ensure, violated};

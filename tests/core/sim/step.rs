@@ -1,7 +1,7 @@
 //! The steps of a run, and how they are drawn. A step says nothing about the state it meets, so any
 //! part of a run is a run: that is what shrinking and the model check need.
 
-use oxmqtt::codec::Version;
+use oxmqtt_protocol::codec::Version;
 
 use super::fault::Fault;
 use super::hostile::{ANYTIME, refusal};

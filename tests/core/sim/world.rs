@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxmqtt::codec::{PacketType, QoS, ReasonCode, Version};
-use oxmqtt::session::{ConnectOptions, Session, SessionConfig};
+use oxmqtt_protocol::codec::{PacketType, QoS, ReasonCode, Version};
+use oxmqtt_protocol::session::{ConnectOptions, Session, SessionConfig};
 
 use super::client::{Client, Use};
 use super::fault::{Fault, Stats};

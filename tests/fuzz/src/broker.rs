@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxmqtt::broker::{Authentication, AuthenticationStep, Broker, ConnectionId, Settings};
-use oxmqtt::codec::{
+use oxmqtt_broker::{Authentication, AuthenticationStep, Broker, ConnectionId, Settings};
+use oxmqtt_protocol::codec::{
     Packet, PacketType, PublishParts, QoS, ReasonCode, Version, decode, parse_frame,
 };
 

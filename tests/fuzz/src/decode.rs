@@ -1,7 +1,7 @@
 //! Any bytes from a peer, as a stream of packets.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     DecodeError, Frame, Packet, PacketType, Properties, PropertyContext, Version, decode,
     parse_frame,
 };
@@ -173,8 +173,10 @@ fn check_properties(version: Version, context: PropertyContext, list: Properties
     assert_eq!(size, list.as_bytes().len());
 }
 
-fn value_size(value: &oxmqtt::codec::PropertyValue<'_>) -> usize {
-    use oxmqtt::codec::PropertyValue::{Binary, Byte, FourByte, Pair, Text, TwoByte, VarInt};
+fn value_size(value: &oxmqtt_protocol::codec::PropertyValue<'_>) -> usize {
+    use oxmqtt_protocol::codec::PropertyValue::{
+        Binary, Byte, FourByte, Pair, Text, TwoByte, VarInt,
+    };
     match value {
         Byte(_) => 1,
         TwoByte(_) => 2,

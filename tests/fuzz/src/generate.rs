@@ -2,7 +2,7 @@
 //! which has no other way in; what comes back is compared with what went in.
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, Auth, ConnAck, Connect, Disconnect, PROPERTIES, Packet, PacketType, Properties,
     PropertiesBuilder, PropertyContext, PropertyId, PropertyKind, PropertyValue, PublishParts, QoS,
     ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionOptions, UnsubAck, Unsubscribe,

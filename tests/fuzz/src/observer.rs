@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, Packet, Properties, Publish, QoS, ReasonCode, Version, decode, parse_frame,
 };
-use oxmqtt::session::{Closed, Event, Handover, ServerLimits, Session, Ticket};
+use oxmqtt_protocol::session::{Closed, Event, Handover, ServerLimits, Session, Ticket};
 
 /// A QoS 1 or 2 message that the session accepted.
 struct Accepted {

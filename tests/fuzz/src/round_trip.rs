@@ -1,7 +1,7 @@
 //! Packets made from bytes: what is written is read as it was, damaged or not.
 
 use bytes::Bytes;
-use oxmqtt::codec::{Packet, Version, parse_frame, publish_size};
+use oxmqtt_protocol::codec::{Packet, Version, parse_frame, publish_size};
 
 use super::decode::read;
 use super::generate::packet;

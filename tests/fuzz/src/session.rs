@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxmqtt::codec::{
+use oxmqtt_protocol::codec::{
     Ack, ConnAck, Packet, PacketType, Properties, PropertyId, QoS, ReasonCode, Version,
 };
-use oxmqtt::session::{
+use oxmqtt_protocol::session::{
     ConnectOptions, LocalError, Outgoing, Receipt, RequestError, Session, SessionConfig,
     SubscriptionRequest,
 };

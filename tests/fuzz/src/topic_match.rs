@@ -1,6 +1,6 @@
 //! Topic names and topic filters, beside a second matcher that follows the words of section 4.7.
 
-use oxmqtt::topic::{is_shared, is_valid_filter, is_valid_name, matches, parse_shared};
+use oxmqtt_protocol::topic::{is_shared, is_valid_filter, is_valid_name, matches, parse_shared};
 
 /// The input is a filter, a line end, and a topic.
 pub fn topic_match(data: &[u8]) {

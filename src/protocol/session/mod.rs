@@ -6,8 +6,6 @@
 //! [`Session::handle_timeout`], and moves [`Session::drain_events`] to the application.
 //! A session outlives its connections; each [`Session::connect`] starts the next one.
 
-#![forbid(unsafe_code)]
-
 mod authentication;
 mod config;
 mod connection;
