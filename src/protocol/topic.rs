@@ -64,7 +64,9 @@ fn levels(topic: &str) -> impl Iterator<Item = &[u8]> {
 /// The parts of a shared subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedFilter<'a> {
+    /// The name of the group that shares the subscription.
     pub share_name: &'a str,
+    /// The topic filter.
     pub filter: &'a str,
 }
 

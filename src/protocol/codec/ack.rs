@@ -11,13 +11,18 @@ use super::{
 /// Which of the four acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AckKind {
+    /// PUBACK, the answer to PUBLISH with QoS 1.
     PubAck,
+    /// PUBREC, the first answer to PUBLISH with QoS 2.
     PubRec,
+    /// PUBREL, the sender's answer to PUBREC.
     PubRel,
+    /// PUBCOMP, the answer to PUBREL.
     PubComp,
 }
 
 impl AckKind {
+    /// The packet type of this acknowledgement.
     pub const fn packet_type(self) -> PacketType {
         match self {
             Self::PubAck => PacketType::PubAck,
@@ -31,8 +36,11 @@ impl AckKind {
 /// An acknowledgement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
+    /// Which packet it acknowledges.
     pub packet_id: u16,
+    /// Success, or why the message was refused; always success before MQTT 5.0.
     pub reason: ReasonCode,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
 }
 

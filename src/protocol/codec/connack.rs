@@ -10,10 +10,12 @@ use super::{DecodeError, EncodeError, PacketType, Properties, ReasonCode, Versio
 /// CONNACK.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnAck {
+    /// Whether the server has a session of this client.
     pub session_present: bool,
     /// Before MQTT 5.0 the return code as it came, 0 to 5 in the standard. A refusal for a reason
     /// that the standard does not know is a refusal all the same.
     pub reason: ReasonCode,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
 }
 

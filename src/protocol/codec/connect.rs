@@ -22,6 +22,7 @@ const BRIDGE: u8 = 0x80;
 /// CONNECT.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Connect {
+    /// The client identifier; if it is empty the server may choose one.
     pub client_id: ByteString,
     /// Clean Start, called Clean Session before MQTT 5.0.
     pub clean_start: bool,
@@ -29,8 +30,11 @@ pub struct Connect {
     pub keep_alive: u16,
     /// Text by the standard; bytes because existing clients do send others.
     pub username: Option<Bytes>,
+    /// Binary data.
     pub password: Option<Bytes>,
+    /// The will, if the server is to publish one.
     pub will: Option<Will>,
+    /// Properties of CONNECT itself (MQTT 5.0); the will has its own.
     pub properties: Properties,
     /// Says to an MQTT 3 server that the client is a bridge. MQTT 5.0 has no such bit.
     pub bridge: bool,
@@ -39,10 +43,15 @@ pub struct Connect {
 /// The message that the server publishes when the connection is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Will {
+    /// The topic name.
     pub topic: ByteString,
+    /// The payload.
     pub payload: Bytes,
+    /// With which QoS the server publishes it.
     pub qos: QoS,
+    /// Whether it is published as a retained message.
     pub retain: bool,
+    /// Properties of the will (MQTT 5.0).
     pub properties: Properties,
 }
 

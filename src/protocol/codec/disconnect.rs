@@ -12,6 +12,7 @@ use super::{DecodeError, EncodeError, PacketType, Properties, ReasonCode, Versio
 pub struct Disconnect {
     /// Absent means normal disconnection (3.14.2.1).
     pub reason: Option<ReasonCode>,
+    /// Properties (MQTT 5.0); absent and empty are encoded differently.
     pub properties: Option<Properties>,
 }
 
@@ -58,7 +59,9 @@ impl Disconnect {
 /// AUTH, a step of enhanced authentication (MQTT 5.0).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auth {
+    /// Success, continue authentication, or re-authenticate.
     pub reason: ReasonCode,
+    /// Among them the authentication method and data.
     pub properties: Properties,
 }
 

@@ -10,24 +10,40 @@ use super::{
 /// A control packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet {
+    /// CONNECT.
     Connect(Box<Connect>),
+    /// CONNACK.
     ConnAck(ConnAck),
+    /// PUBLISH.
     Publish(Publish),
+    /// PUBACK.
     PubAck(Ack),
+    /// PUBREC.
     PubRec(Ack),
+    /// PUBREL.
     PubRel(Ack),
+    /// PUBCOMP.
     PubComp(Ack),
+    /// SUBSCRIBE.
     Subscribe(Subscribe),
+    /// SUBACK.
     SubAck(SubAck),
+    /// UNSUBSCRIBE.
     Unsubscribe(Unsubscribe),
+    /// UNSUBACK.
     UnsubAck(UnsubAck),
+    /// PINGREQ.
     PingReq,
+    /// PINGRESP.
     PingResp,
+    /// DISCONNECT.
     Disconnect(Disconnect),
+    /// AUTH (MQTT 5.0).
     Auth(Auth),
 }
 
 impl Packet {
+    /// The type in the fixed header.
     pub const fn packet_type(&self) -> PacketType {
         match self {
             Self::Connect(_) => PacketType::Connect,

@@ -6,20 +6,35 @@ use super::Version;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PacketType {
+    /// CONNECT.
     Connect = 1,
+    /// CONNACK.
     ConnAck = 2,
+    /// PUBLISH.
     Publish = 3,
+    /// PUBACK.
     PubAck = 4,
+    /// PUBREC.
     PubRec = 5,
+    /// PUBREL.
     PubRel = 6,
+    /// PUBCOMP.
     PubComp = 7,
+    /// SUBSCRIBE.
     Subscribe = 8,
+    /// SUBACK.
     SubAck = 9,
+    /// UNSUBSCRIBE.
     Unsubscribe = 10,
+    /// UNSUBACK.
     UnsubAck = 11,
+    /// PINGREQ.
     PingReq = 12,
+    /// PINGRESP.
     PingResp = 13,
+    /// DISCONNECT.
     Disconnect = 14,
+    /// AUTH (MQTT 5.0).
     Auth = 15,
 }
 

@@ -40,6 +40,7 @@ impl Properties {
         Self { encoded }
     }
 
+    /// Whether the list has no property.
     pub fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
@@ -69,82 +70,102 @@ impl Properties {
         Self { encoded: Bytes::copy_from_slice(&self.encoded) }
     }
 
+    /// Receive Maximum: how many QoS 1 and 2 messages may be unacknowledged.
     pub fn receive_maximum(&self) -> Option<u16> {
         self.two_byte(PropertyId::ReceiveMaximum)
     }
 
+    /// Topic Alias: the number that stands for the topic name.
     pub fn topic_alias(&self) -> Option<u16> {
         self.two_byte(PropertyId::TopicAlias)
     }
 
+    /// Topic Alias Maximum: the largest alias that the sender of this packet accepts.
     pub fn topic_alias_maximum(&self) -> Option<u16> {
         self.two_byte(PropertyId::TopicAliasMaximum)
     }
 
+    /// Server Keep Alive: seconds that replace the client's keep-alive.
     pub fn server_keep_alive(&self) -> Option<u16> {
         self.two_byte(PropertyId::ServerKeepAlive)
     }
 
+    /// Maximum Packet Size that the sender of this packet accepts, in bytes.
     pub fn maximum_packet_size(&self) -> Option<u32> {
         self.four_byte(PropertyId::MaximumPacketSize)
     }
 
+    /// Session Expiry Interval, in seconds.
     pub fn session_expiry_interval(&self) -> Option<u32> {
         self.four_byte(PropertyId::SessionExpiryInterval)
     }
 
+    /// Message Expiry Interval, in seconds.
     pub fn message_expiry_interval(&self) -> Option<u32> {
         self.four_byte(PropertyId::MessageExpiryInterval)
     }
 
+    /// Will Delay Interval, in seconds.
     pub fn will_delay_interval(&self) -> Option<u32> {
         self.four_byte(PropertyId::WillDelayInterval)
     }
 
+    /// Maximum QoS that the server supports.
     pub fn maximum_qos(&self) -> Option<QoS> {
         self.byte(PropertyId::MaximumQoS).and_then(|value| QoS::try_from(value).ok())
     }
 
+    /// Retain Available: whether the server supports retained messages.
     pub fn retain_available(&self) -> Option<bool> {
         self.flag(PropertyId::RetainAvailable)
     }
 
+    /// Wildcard Subscription Available: whether the server supports wildcards.
     pub fn wildcard_subscription_available(&self) -> Option<bool> {
         self.flag(PropertyId::WildcardSubscriptionAvailable)
     }
 
+    /// Subscription Identifier Available: whether the server supports them.
     pub fn subscription_identifier_available(&self) -> Option<bool> {
         self.flag(PropertyId::SubscriptionIdentifierAvailable)
     }
 
+    /// Shared Subscription Available: whether the server supports them.
     pub fn shared_subscription_available(&self) -> Option<bool> {
         self.flag(PropertyId::SharedSubscriptionAvailable)
     }
 
+    /// Request Problem Information: whether the server may explain failures.
     pub fn request_problem_information(&self) -> Option<bool> {
         self.flag(PropertyId::RequestProblemInformation)
     }
 
+    /// Assigned Client Identifier: what the server chose for a client without one.
     pub fn assigned_client_identifier(&self) -> Option<&str> {
         self.text(PropertyId::AssignedClientIdentifier)
     }
 
+    /// Reason String: an explanation for people.
     pub fn reason_string(&self) -> Option<&str> {
         self.text(PropertyId::ReasonString)
     }
 
+    /// Server Reference: another server to use.
     pub fn server_reference(&self) -> Option<&str> {
         self.text(PropertyId::ServerReference)
     }
 
+    /// Response Topic: where the answer to a request is expected.
     pub fn response_topic(&self) -> Option<&str> {
         self.text(PropertyId::ResponseTopic)
     }
 
+    /// Authentication Method: the name of the enhanced authentication.
     pub fn authentication_method(&self) -> Option<&str> {
         self.text(PropertyId::AuthenticationMethod)
     }
 
+    /// Authentication Data: what the method exchanges.
     pub fn authentication_data(&self) -> Option<&[u8]> {
         match self.find(PropertyId::AuthenticationData) {
             Some(PropertyValue::Binary(data)) => Some(data),
@@ -152,6 +173,7 @@ impl Properties {
         }
     }
 
+    /// All Subscription Identifiers: those of the subscriptions that matched.
     pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> + '_ {
         self.iter().filter_map(|property| match property {
             (PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(id)) => Some(id),
@@ -159,6 +181,7 @@ impl Properties {
         })
     }
 
+    /// All User Properties, as pairs of name and value.
     pub fn user_properties(&self) -> impl Iterator<Item = (&str, &str)> + '_ {
         self.iter().filter_map(|property| match property {
             (PropertyId::UserProperty, PropertyValue::Pair(name, value)) => Some((name, value)),

@@ -15,6 +15,7 @@ pub struct PropertiesBuilder {
 }
 
 impl PropertiesBuilder {
+    /// An empty list for a packet, or for a will.
     pub fn new(context: impl Into<PropertyContext>) -> Self {
         Self { context: context.into(), encoded: Vec::new(), seen: Seen::default() }
     }
@@ -45,6 +46,7 @@ impl PropertiesBuilder {
         Ok(self)
     }
 
+    /// The finished list.
     pub fn build(self) -> Properties {
         Properties::from_validated(Bytes::from(self.encoded))
     }

@@ -9,22 +9,32 @@ use super::packet_type::PacketSet;
 /// The data type of a property's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyKind {
+    /// One byte.
     Byte,
+    /// Two Byte Integer.
     TwoByteInteger,
+    /// Four Byte Integer.
     FourByteInteger,
+    /// Variable Byte Integer.
     VariableByteInteger,
+    /// Binary Data: bytes with a length in front.
     BinaryData,
+    /// UTF-8 Encoded String.
     Utf8String,
+    /// UTF-8 String Pair.
     Utf8StringPair,
 }
 
 /// One property of the standard.
 #[derive(Clone, Copy, Debug)]
 pub struct PropertyRow {
+    /// The identifier.
     pub id: u8,
     /// The name without spaces, as in `PayloadFormatIndicator`.
     pub name: &'static str,
+    /// The data type of its value.
     pub kind: PropertyKind,
+    /// The packets it may stand in.
     pub packets: PacketSet,
     /// Whether it may be given more than once (a subscription identifier only in PUBLISH).
     pub multiple: bool,
@@ -33,7 +43,9 @@ pub struct PropertyRow {
 /// Where a property list stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PropertyContext {
+    /// In this packet.
     Packet(PacketType),
+    /// In the will of CONNECT.
     Will,
 }
 
@@ -55,12 +67,19 @@ impl From<PacketType> for PropertyContext {
 /// A value, borrowed from the encoded list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertyValue<'a> {
+    /// One byte.
     Byte(u8),
+    /// Two Byte Integer.
     TwoByte(u16),
+    /// Four Byte Integer.
     FourByte(u32),
+    /// Variable Byte Integer.
     VarInt(u32),
+    /// Binary Data.
     Binary(&'a [u8]),
+    /// UTF-8 Encoded String.
     Text(&'a str),
+    /// UTF-8 String Pair: name and value.
     Pair(&'a str, &'a str),
 }
 
@@ -85,7 +104,7 @@ macro_rules! properties {
         #[repr(u8)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum PropertyId {
-            $($name = $id,)*
+            $(#[doc = concat!("Property ", stringify!($id), ".")] $name = $id,)*
         }
 
         impl PropertyId {

@@ -79,10 +79,12 @@ impl Publish {
         self.first & DUP != 0
     }
 
+    /// The quality of service.
     pub fn qos(&self) -> QoS {
         self.qos
     }
 
+    /// Whether it is a retained message, or is to be retained.
     pub fn retain(&self) -> bool {
         self.first & RETAIN != 0
     }
@@ -102,6 +104,7 @@ impl Publish {
         std::str::from_utf8(self.topic_bytes()).unwrap_or_default()
     }
 
+    /// The payload.
     pub fn payload(&self) -> &[u8] {
         self.body.get(self.payload_start as usize..).unwrap_or_default()
     }
@@ -126,6 +129,7 @@ impl Publish {
         PropertyIter::new(self.properties_bytes())
     }
 
+    /// The Topic Alias among the properties.
     pub fn topic_alias(&self) -> Option<u16> {
         match self.iter_properties().find(PropertyId::TopicAlias) {
             Some(PropertyValue::TwoByte(alias)) => Some(alias),
@@ -178,14 +182,19 @@ impl std::fmt::Debug for Publish {
 /// A PUBLISH to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishParts<'a> {
+    /// Whether this may be a repeated delivery.
     pub dup: bool,
+    /// The quality of service.
     pub qos: QoS,
+    /// Whether it is a retained message, or is to be retained.
     pub retain: bool,
+    /// The topic name; may be empty if the properties have a Topic Alias.
     pub topic: &'a str,
     /// Ignored for QoS 0.
     pub packet_id: u16,
     /// The encoded property list without its length; empty before MQTT 5.0.
     pub properties: &'a [u8],
+    /// The payload.
     pub payload: &'a [u8],
 }
 

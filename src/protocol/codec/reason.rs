@@ -14,8 +14,11 @@ pub struct ReasonCode(pub u8);
 /// One reason code: the packets that may carry it, and what it is called there.
 #[derive(Clone, Copy, Debug)]
 pub struct ReasonCodeRow {
+    /// The code.
     pub value: u8,
+    /// What the standard calls it in these packets.
     pub name: &'static str,
+    /// The packets that may carry it by this name.
     pub packets: PacketSet,
 }
 

@@ -13,9 +13,12 @@ use crate::topic;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RetainHandling {
+    /// Whenever the client subscribes.
     #[default]
     SendOnSubscribe = 0,
+    /// Only if the subscription did not exist before.
     SendIfNew = 1,
+    /// Never.
     DoNotSend = 2,
 }
 
@@ -35,9 +38,13 @@ impl TryFrom<u8> for RetainHandling {
 /// What a subscription asks for. Before MQTT 5.0 there is only the QoS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SubscriptionOptions {
+    /// The highest QoS with which the server sends messages.
     pub qos: QoS,
+    /// Leave out messages that this client published.
     pub no_local: bool,
+    /// Leave the RETAIN flag as it was published.
     pub retain_as_published: bool,
+    /// When retained messages are sent.
     pub retain_handling: RetainHandling,
 }
 
@@ -75,8 +82,11 @@ impl SubscriptionOptions {
 /// SUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscribe {
+    /// The packet identifier, which SUBACK repeats.
     pub packet_id: u16,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
+    /// The topic filters, at least one, each with its options.
     pub filters: Vec<(ByteString, SubscriptionOptions)>,
 }
 
@@ -127,8 +137,11 @@ impl Subscribe {
 /// UNSUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsubscribe {
+    /// The packet identifier, which UNSUBACK repeats.
     pub packet_id: u16,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
+    /// The topic filters, at least one.
     pub filters: Vec<ByteString>,
 }
 
@@ -164,7 +177,9 @@ impl Unsubscribe {
 /// SUBACK: one reason code for each topic filter, in the order of the SUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubAck {
+    /// The packet identifier of the SUBSCRIBE.
     pub packet_id: u16,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
     /// The reason codes, one byte each.
     pub reasons: Bytes,
@@ -203,6 +218,7 @@ impl SubAck {
         })
     }
 
+    /// The reason codes, one for each topic filter.
     pub fn reason_codes(&self) -> impl ExactSizeIterator<Item = ReasonCode> + '_ {
         self.reasons.iter().copied().map(ReasonCode)
     }
@@ -212,7 +228,9 @@ impl SubAck {
 /// for the session to say. Codes that the standard does not know are kept: nothing depends on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnsubAck {
+    /// The packet identifier of the UNSUBSCRIBE.
     pub packet_id: u16,
+    /// Properties (MQTT 5.0).
     pub properties: Properties,
     /// The reason codes, one byte each.
     pub reasons: Bytes,
@@ -244,6 +262,7 @@ impl UnsubAck {
         })
     }
 
+    /// The reason codes, one for each topic filter; none before MQTT 5.0.
     pub fn reason_codes(&self) -> impl ExactSizeIterator<Item = ReasonCode> + '_ {
         self.reasons.iter().copied().map(ReasonCode)
     }

@@ -49,9 +49,12 @@ impl Version {
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QoS {
+    /// QoS 0: it may be lost.
     #[default]
     AtMostOnce = 0,
+    /// QoS 1: it arrives, perhaps more than once.
     AtLeastOnce = 1,
+    /// QoS 2: it arrives exactly once.
     ExactlyOnce = 2,
 }
 

@@ -10,6 +10,7 @@ use crate::codec::{Properties, Version, Will};
 /// Settings a client keeps over all its connections.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
+    /// The protocol version of the next connection.
     pub version: Version,
     /// Quota of unacknowledged QoS > 0 messages; 0 means as many as the server grants.
     pub max_inflight: u16,
@@ -46,14 +47,19 @@ impl Default for SessionConfig {
 /// The CONNECT packet of one connection, and the bounds that go with it.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
+    /// The client identifier; if it is empty the server may choose one.
     pub client_id: ByteString,
     /// Clean Session of MQTT 3.x, Clean Start of MQTT 5.0.
     pub clean_start: bool,
     /// Seconds; 0 switches keep-alive off.
     pub keep_alive: u16,
+    /// The user name; text by the standard.
     pub username: Option<Bytes>,
+    /// The password.
     pub password: Option<Bytes>,
+    /// What the server publishes when the connection is lost.
     pub will: Option<Will>,
+    /// Properties of CONNECT (MQTT 5.0).
     pub properties: Properties,
     /// Sets the bridge bit of the protocol level (MQTT 3.x).
     pub bridge: bool,

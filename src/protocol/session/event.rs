@@ -9,45 +9,68 @@ use crate::codec::{AckKind, Properties, Publish, ReasonCode};
 use super::error::PeerError;
 use super::ticket::Ticket;
 
+/// What happened, for the application; [`Session::drain_events`](super::Session::drain_events) gives
+/// them in order.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The server answered CONNECT, with success or refusal.
     ConnAck {
+        /// Whether the server has a session of this client.
         session_present: bool,
+        /// Success, or why it refused.
         reason: ReasonCode,
+        /// Properties of CONNACK.
         properties: Properties,
     },
+    /// A message came.
     Message(Message),
     /// A QoS > 0 publish came to its end; `ticket` holds how.
     Acked {
+        /// The message's ticket.
         ticket: Arc<Ticket>,
+        /// Its packet identifier, free again.
         packet_id: u16,
+        /// The packet that ended it.
         kind: AckKind,
+        /// Success, or why it failed.
         reason: ReasonCode,
+        /// Properties of that packet.
         properties: Properties,
     },
     /// QoS 0 publishes were handed to the transport: their identifiers in order, and the mark
     /// behind the last.
     Sent {
+        /// Their packet identifiers, in order.
         packet_ids: Box<[u16]>,
+        /// The mark behind the last.
         through: u64,
     },
     /// AUTH: the answer is due, or, with success, an exchange has come to its end.
     Auth {
+        /// Success, continue authentication, or re-authenticate.
         reason: ReasonCode,
+        /// Properties of AUTH.
         properties: Properties,
     },
+    /// The server answered SUBSCRIBE.
     SubAck {
+        /// The packet identifier that [`Session::request`](super::Session::request) gave.
         packet_id: u16,
+        /// One reason code for each filter.
         reasons: Bytes,
+        /// Properties of SUBACK.
         properties: Properties,
     },
-    /// `reasons` is empty in MQTT 3.x.
+    /// The server answered UNSUBSCRIBE; `reasons` is empty in MQTT 3.x.
     UnsubAck {
+        /// The packet identifier that [`Session::request`](super::Session::request) gave.
         packet_id: u16,
+        /// One reason code for each filter.
         reasons: Bytes,
+        /// Properties of UNSUBACK.
         properties: Properties,
     },
+    /// A packet for the log, if [`SessionConfig::trace`](super::SessionConfig::trace) asks for it.
     Trace(Trace),
     /// The connection ended; no event of this connection follows.
     Closed(Closed),
@@ -109,6 +132,7 @@ impl Event {
 /// An application message for the application.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// The packet.
     pub publish: Publish,
     /// The topic that the packet named by its alias only.
     pub aliased_topic: Option<Box<[u8]>>,
@@ -122,6 +146,7 @@ impl Message {
         self.publish.body_len() + self.aliased_topic.as_ref().map_or(0, |topic| topic.len())
     }
 
+    /// The topic name, also where the packet has only an alias.
     pub fn topic_bytes(&self) -> &[u8] {
         match &self.aliased_topic {
             Some(topic) => topic,
@@ -133,11 +158,19 @@ impl Message {
 /// Packets that were exchanged without the application's doing, for its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trace {
+    /// PINGREQ went out.
     SentPingReq,
+    /// PINGRESP came.
     ReceivedPingResp,
+    /// An acknowledgement went out, with its packet identifier.
     SentAck(AckKind, u16),
+    /// An acknowledgement came, with its packet identifier.
     ReceivedAck(AckKind, u16),
-    SentPublish { packet: Bytes },
+    /// A queued PUBLISH went out.
+    SentPublish {
+        /// The packet, encoded.
+        packet: Bytes,
+    },
 }
 
 /// Why a connection ended.
@@ -146,7 +179,12 @@ pub enum Closed {
     /// `disconnect()` was carried out.
     Requested,
     /// The server sent DISCONNECT (MQTT 5.0), with what was in it.
-    ByServer { reason: Option<ReasonCode>, properties: Option<Properties> },
+    ByServer {
+        /// Absent means normal disconnection.
+        reason: Option<ReasonCode>,
+        /// Properties of DISCONNECT.
+        properties: Option<Properties>,
+    },
     /// The server refused CONNECT with this reason or return code.
     Refused(ReasonCode),
     /// The server broke the protocol.

@@ -79,8 +79,11 @@ pub(super) struct Ended {
 pub enum Progress {
     /// It has not been sent on this connection.
     Queued,
+    /// QoS 1, sent; PUBACK is due.
     AwaitsPubAck,
+    /// QoS 2, sent; PUBREC is due.
     AwaitsPubRec,
+    /// QoS 2, released; PUBCOMP is due.
     AwaitsPubComp,
 }
 

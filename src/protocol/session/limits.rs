@@ -15,10 +15,15 @@ const LEAST_PROPERTIES: usize = 128 << 10;
 /// Limits the server announced in CONNACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
+    /// QoS 1 and 2 messages that may be unacknowledged.
     pub receive_maximum: u16,
+    /// The highest QoS that the server supports.
     pub maximum_qos: QoS,
+    /// Whether the server supports retained messages.
     pub retain_available: bool,
+    /// The largest packet that the server accepts, in bytes.
     pub maximum_packet_size: usize,
+    /// The largest topic alias that the server accepts; 0 means none.
     pub topic_alias_maximum: u16,
 }
 

@@ -73,6 +73,25 @@ enum Phase {
     },
 }
 
+/// A client's side of MQTT, over any number of connections, one after the other.
+///
+/// Four kinds of methods:
+///
+/// - *Requests* of the application: [`publish`](Self::publish), [`request`](Self::request) for
+///   subscriptions, [`acknowledge`](Self::acknowledge), [`authenticate`](Self::authenticate),
+///   [`disconnect`](Self::disconnect). They never wait. What cannot be sent yet is queued or refused.
+/// - *Input* of the driver: [`connect`](Self::connect), [`handle_input`](Self::handle_input),
+///   [`handle_written`](Self::handle_written), [`handle_timeout`](Self::handle_timeout),
+///   [`handle_closed`](Self::handle_closed).
+/// - *Output* for the driver: [`take_output`](Self::take_output), [`drain_events`](Self::drain_events),
+///   [`poll_timeout`](Self::poll_timeout), [`wants_close`](Self::wants_close).
+/// - *Looking*: whatever takes `&self` changes nothing.
+///
+/// A driver repeats this: hand over one input, then drain the output. It writes the packets, passes the
+/// events on in their order, and sleeps until [`poll_timeout`](Self::poll_timeout). Both may change with every
+/// input and with every request. When [`wants_close`](Self::wants_close) says so, it closes the transport. It
+/// calls [`handle_closed`](Self::handle_closed) once for each connection, however that ended; exactly one
+/// [`Event::Closed`] then tells why, and no event of that connection follows.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
@@ -108,6 +127,7 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session that has not been connected.
     pub fn new(config: SessionConfig) -> Self {
         Self {
             config,
@@ -136,6 +156,7 @@ impl Session {
         }
     }
 
+    /// The settings that hold now.
     pub fn config(&self) -> &SessionConfig {
         &self.config
     }

@@ -25,9 +25,13 @@ const MOST_UNSENT: usize = 256 << 20;
 /// An application message on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
+    /// The topic name; may be empty if an alias stands for it.
     pub topic: &'a str,
+    /// The payload.
     pub payload: &'a [u8],
+    /// The quality of service.
     pub qos: QoS,
+    /// Whether the server is to retain it.
     pub retain: bool,
     /// The encoded property list without its length; empty in MQTT 3.x.
     pub properties: &'a [u8],
@@ -39,22 +43,34 @@ pub struct Outgoing<'a> {
 #[derive(Clone, Debug)]
 pub enum Receipt {
     /// QoS 0: ask [`Session::handover`] for the mark.
-    Buffered { packet_id: u16, mark: u64 },
+    Buffered {
+        /// The identifier that names it to the application; the packet has none.
+        packet_id: u16,
+        /// Its running number among the QoS 0 messages.
+        mark: u64,
+    },
     /// QoS 1 or 2: the ticket tells.
-    Tracked { ticket: Arc<Ticket> },
+    Tracked {
+        /// Has the packet identifier and the outcome.
+        ticket: Arc<Ticket>,
+    },
 }
 
 /// A message that was not accepted, with the identifier it used up.
 #[derive(Clone, Debug)]
 pub struct RefusedPublish {
+    /// The identifier; 0 if none was free.
     pub packet_id: u16,
+    /// Why.
     pub error: LocalError,
 }
 
 /// What SUBSCRIBE or UNSUBSCRIBE asks for.
 #[derive(Clone, Debug)]
 pub enum SubscriptionRequest {
+    /// Subscribe to these filters, each with its options.
     Subscribe(Vec<(ByteString, SubscriptionOptions)>),
+    /// End the subscriptions to these filters.
     Unsubscribe(Vec<ByteString>),
 }
 
@@ -353,8 +369,10 @@ impl Session {
 /// Why SUBSCRIBE or UNSUBSCRIBE was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
+    /// The session does not allow it now.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// The request cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }

@@ -32,8 +32,11 @@ pub(super) struct Outbox {
 /// What became of a QoS 0 message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handover {
+    /// The transport has not taken it yet.
     Waiting,
+    /// The transport took all of it.
     Written,
+    /// The connection ended before.
     Lost,
 }
 
