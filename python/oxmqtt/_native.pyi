@@ -136,6 +136,14 @@ class ClientBase:
         properties: Properties | None = None,
     ) -> MQTTMessageInfo: ...
     def ack(self, mid: int, qos: int) -> MQTTErrorCode: ...
+    def _new_mailbox(
+        self,
+        *,
+        wake_in: Callable[[float], object],
+        send_acks_soon: Callable[[], object],
+        reply: Callable[[Message], object],
+        most_waiting: int,
+    ) -> Mailbox: ...
 
 @final
 class Engine:
@@ -266,15 +274,6 @@ class Message:
 
 @final
 class Mailbox:
-    def __new__(
-        cls,
-        client: ClientBase,
-        *,
-        wake_in: Callable[[float], object],
-        send_acks_soon: Callable[[], object],
-        reply: Callable[[Message], object],
-        most_waiting: int,
-    ) -> Self: ...
     def publish(
         self,
         topic: str,

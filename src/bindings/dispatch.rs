@@ -13,10 +13,11 @@ use oxmqtt_engine::AckDue;
 use oxmqtt_protocol::codec::{AckKind, Properties, QoS, Version};
 use oxmqtt_protocol::session::{Closed, Event, Message, Trace};
 
+use super::callbacks::{Callbacks, Topic};
 use super::convert::packed_properties;
-use super::engine::Engine;
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
+use super::shared::Shared;
 
 /// One call dispatches at most this many events, and for about this long.
 const MOST_EVENTS: usize = 4096;
@@ -24,21 +25,18 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// How long a publish without a loop waits to call `on_publish` itself.
 const HANDOVER: Duration = Duration::from_millis(20);
 
-/// The name of a topic, and the callbacks of the filters that match it.
-pub(super) type Topic = (Py<PyString>, Py<PyTuple>);
-
 /// Dispatches waiting events; returns the result code that ended the connection, or 0.
 pub(super) fn drain(
-    engine: &Bound<'_, Engine>,
+    shared: &Shared,
+    callbacks: &Callbacks,
     client: &Bound<'_, PyAny>,
     mailbox: Option<&Bound<'_, Mailbox>>,
 ) -> PyResult<i32> {
-    let shared = &engine.get().shared;
     let Some(_guard) = shared.enter_callbacks() else {
         return Ok(0);
     };
     let mailbox = mailbox.map(Bound::get);
-    let mut dispatcher = Dispatcher::new(engine.get(), client, mailbox)?;
+    let mut dispatcher = Dispatcher::new(shared, callbacks, client, mailbox)?;
     let mut ended = 0;
     for _ in 0..MOST_EVENTS {
         let Some(event) = shared.core.next_event() else {
@@ -66,12 +64,12 @@ pub(super) fn drain(
 /// Calls `on_publish` for the QoS 0 message with this mark, which was published without a loop, for those
 /// handed over before it, and for those that `on_publish` publishes in turn; for nothing else.
 pub(super) fn dispatch_sent(
-    engine: &Bound<'_, Engine>,
+    shared: &Shared,
+    callbacks: &Callbacks,
     client: &Bound<'_, PyAny>,
     mark: u64,
 ) -> PyResult<()> {
     let py = client.py();
-    let shared = &engine.get().shared;
     let mut through = mark + 1;
     loop {
         let deadline = Some(Instant::now() + HANDOVER);
@@ -79,7 +77,7 @@ pub(super) fn dispatch_sent(
         let Some(_guard) = shared.enter_callbacks() else {
             return Ok(());
         };
-        let mut dispatcher = Dispatcher::new(engine.get(), client, None)?;
+        let mut dispatcher = Dispatcher::new(shared, callbacks, client, None)?;
         while let Some(event) = shared.core.inbox.next_sent() {
             dispatcher.dispatch(event)?;
         }
@@ -99,7 +97,8 @@ pub(super) fn monotonic(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 }
 
 struct Dispatcher<'a, 'py> {
-    engine: &'a Engine,
+    shared: &'a Shared,
+    callbacks: &'a Callbacks,
     client: &'a Bound<'py, PyAny>,
     /// Where messages and outcomes go instead of callbacks.
     mailbox: Option<&'a Mailbox>,
@@ -119,7 +118,8 @@ impl Drop for Dispatcher<'_, '_> {
 
 impl<'a, 'py> Dispatcher<'a, 'py> {
     fn new(
-        engine: &'a Engine,
+        shared: &'a Shared,
+        callbacks: &'a Callbacks,
         client: &'a Bound<'py, PyAny>,
         mailbox: Option<&'a Mailbox>,
     ) -> PyResult<Self> {
@@ -127,10 +127,11 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let monotonic = monotonic(py)?.call0()?;
         let start = Instant::now();
         Ok(Self {
-            engine,
+            shared,
+            callbacks,
             client,
             mailbox,
-            version: engine.shared.version(),
+            version: shared.version(),
             start,
             now: start,
             monotonic: monotonic.extract()?,
@@ -140,21 +141,21 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Sends the acknowledgements that callbacks made due; consumers look after theirs.
     fn send_acks(&self) {
         if self.mailbox.is_none() {
-            self.engine.shared.core.send_acks();
+            self.shared.core.send_acks();
         }
     }
 
     /// Ends a round of `loop()` or `loop_read()`: the program may set its callbacks before what follows.
     fn end_round(&self) {
-        if self.mailbox.is_none() && !self.engine.shared.looping.load(Ordering::Relaxed) {
-            self.engine.shared.paused.store(true, Ordering::Relaxed);
+        if self.mailbox.is_none() && !self.shared.looping.load(Ordering::Relaxed) {
+            self.shared.paused.store(true, Ordering::Relaxed);
         }
     }
 
     fn dispatch(&mut self, event: Event) -> PyResult<Option<i32>> {
         let py = self.client.py();
         let client = self.client;
-        let core = &self.engine.shared.core;
+        let core = &self.shared.core;
         core.watch_acks();
         let weight = if self.mailbox.is_some() { event.weight() } else { 0 };
         match event {
@@ -165,7 +166,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Event::Acked { ticket, packet_id, kind, reason, properties } => {
                 if let Some(mailbox) = self.mailbox {
                     mailbox.end(py, &ticket, reason)?;
-                    if !self.engine.shared.reports_published.load(Ordering::Relaxed) {
+                    if !self.shared.reports_published.load(Ordering::Relaxed) {
                         core.mark_reported(&ticket);
                         return Ok(None);
                     }
@@ -206,7 +207,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 
     fn park(&self, mailbox: &Mailbox, message: Message, weight: usize) -> PyResult<()> {
         let py = self.client.py();
-        if self.engine.shared.trace.load(Ordering::Relaxed) {
+        if self.shared.trace.load(Ordering::Relaxed) {
             let topic = PyString::new(py, &String::from_utf8_lossy(message.topic_bytes()));
             self.log_message(&self.message(topic.unbind(), &message)?)?;
         }
@@ -229,7 +230,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Calls the callbacks for a message, then acknowledges it.
     fn deliver(&mut self, message: &Message) -> PyResult<()> {
         let py = self.client.py();
-        let shared = &self.engine.shared;
+        let shared = self.shared;
         let qos = message.publish.qos();
         let ack = (message.publish.packet_id(), qos, message.epoch);
         if shared.said_goodbye.load(Ordering::Relaxed)
@@ -239,7 +240,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         }
         let (topic, callbacks) = self.topic(message.topic_bytes())?;
         let object = self.message(topic, message)?;
-        if self.engine.shared.trace.load(Ordering::Relaxed) {
+        if self.shared.trace.load(Ordering::Relaxed) {
             self.log_message(&object)?;
         }
         let itself = qos != QoS::AtMostOnce && !shared.manual_ack.load(Ordering::Relaxed);
@@ -270,7 +271,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Whether the program is through with a message: its callback returned, or raised what the loop
     /// survives. `SystemExit` and its like end any loop.
     fn is_handled<T>(&self, result: &PyResult<T>) -> bool {
-        let survives = self.engine.shared.survives_exceptions.load(Ordering::Relaxed);
+        let survives = self.shared.survives_exceptions.load(Ordering::Relaxed);
         match result {
             Ok(_) => true,
             Err(error) => survives && error.is_instance_of::<PyException>(self.client.py()),
@@ -278,7 +279,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     }
 
     fn acknowledge(&self, ack: AckDue) -> PyResult<()> {
-        let shared = &self.engine.shared;
+        let shared = self.shared;
         if shared.trace.load(Ordering::Relaxed) {
             log_ack(self.client, ack.0, ack.1)?;
         }
@@ -295,7 +296,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let mut awaitables = Vec::new();
         let py = self.client.py();
         let (userdata, on_message, is_method) = {
-            let slots = self.engine.slots();
+            let slots = self.callbacks.slots();
             let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.bind(py).clone());
             (bound(&slots.userdata), bound(&slots.on_message), slots.on_message_is_method)
         };
@@ -328,7 +329,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         awaitables: &mut Vec<Bound<'py, PyAny>>,
         result: Bound<'py, PyAny>,
     ) -> PyResult<()> {
-        let awaits = || self.engine.shared.awaits_callbacks.load(Ordering::Relaxed);
+        let awaits = || self.shared.awaits_callbacks.load(Ordering::Relaxed);
         if !result.is_none() && awaits() && result.hasattr(intern!(result.py(), "__await__"))? {
             awaitables.push(result);
         }
@@ -346,7 +347,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 
     fn topic(&self, name: &[u8]) -> PyResult<Topic> {
         let py = self.client.py();
-        self.engine.topics.get_or_make(py, name, |name| {
+        self.callbacks.topics.get_or_make(py, name, |name| {
             let topic = PyString::new(py, name);
             let callbacks =
                 self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
@@ -369,7 +370,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     }
 
     fn sent(&self, packet_ids: &[u16], through: u64) -> PyResult<()> {
-        let core = &self.engine.shared.core;
+        let core = &self.shared.core;
         for (index, packet_id) in packet_ids.iter().enumerate() {
             let result = self.published(*packet_id, AckKind::PubAck, 0, &Properties::default());
             let rest = packet_ids.get(index + 1..).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `Engine`: the native side of one client, as `oxmqtt.client.Client` drives it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,9 +18,10 @@ use oxmqtt_protocol::codec::{
 };
 use oxmqtt_protocol::session::{ConnectOptions, Session, SubscriptionRequest};
 
+use super::callbacks::Callbacks;
 use super::convert::{extract_properties, extract_qos, extract_seconds, extract_timeout};
 use super::descriptor::{adopt, into_descriptor};
-use super::dispatch::Topic;
+use super::dispatch::drain;
 use super::errors::{connect_error, encode_error, request_code};
 use super::exit;
 use super::handshake::{HandshakeLayers, Relay};
@@ -28,43 +29,17 @@ use super::inspect;
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
 use super::shared::Shared;
-use super::topic_cache::TopicCache;
 
 /// The native engine of one client. Internal: `oxmqtt.client.Client` is its only user.
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct Engine {
     pub(super) shared: Arc<Shared>,
-    pub(super) topics: TopicCache<Topic>,
-    pub(super) slots: Mutex<Slots>,
-}
-
-/// What every message is dispatched with, kept here because an attribute look-up costs more.
-#[derive(Default)]
-pub(super) struct Slots {
-    pub(super) userdata: Option<Py<PyAny>>,
-    pub(super) on_message: Option<Py<PyAny>>,
-    /// A subclass has `on_message` as a method.
-    pub(super) on_message_is_method: bool,
-}
-
-impl Slots {
-    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.userdata)?;
-        visit.call(&self.on_message)
-    }
+    pub(super) callbacks: Callbacks,
 }
 
 impl Engine {
     pub(super) fn new() -> Self {
-        Self {
-            shared: Arc::default(),
-            topics: TopicCache::default(),
-            slots: Mutex::new(Slots::default()),
-        }
-    }
-
-    pub(super) fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { shared: Arc::default(), callbacks: Callbacks::default() }
     }
 
     /// All that Python asks of the engine comes by here.
@@ -147,7 +122,7 @@ impl Engine {
             }
         }
         if let Some(is_method) = on_message_is_method {
-            self.slots().on_message_is_method = is_method;
+            self.callbacks.slots().on_message_is_method = is_method;
         }
         Ok(())
     }
@@ -304,7 +279,7 @@ impl Engine {
         mailbox: Option<&Bound<'_, Mailbox>>,
     ) -> PyResult<i32> {
         exit::guard_thread();
-        super::dispatch::drain(slf, client, mailbox)
+        drain(&slf.get().shared, &slf.get().callbacks, client, mailbox)
     }
 
     /// Lets `drain()` return after the event at hand.
@@ -338,7 +313,7 @@ impl Engine {
     /// Forgets which callbacks belong to which topic.
     fn forget_topics(&self) {
         exit::guard_thread();
-        self.topics.clear();
+        self.callbacks.topics.clear();
     }
 
     /// Waits a moment, at most `timeout` seconds, until everything that was accepted is handed over to
@@ -453,17 +428,11 @@ impl Engine {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Ok(slots) = self.slots.try_lock() {
-            slots.traverse(&visit)?;
-        }
-        self.topics.traverse(&visit)
+        self.callbacks.traverse(&visit)
     }
 
     fn __clear__(&self) {
-        // Dropped without the lock: that may run Python code.
-        self.topics.clear();
-        let slots = self.slots.try_lock().map(|mut slots| std::mem::take(&mut *slots));
-        drop(slots);
+        self.callbacks.clear();
     }
 }
 

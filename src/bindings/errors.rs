@@ -7,6 +7,8 @@ use oxmqtt_engine::{ConnectError, HandshakeError, TlsSetupError};
 use oxmqtt_protocol::codec::EncodeError;
 use oxmqtt_protocol::session::{LocalError, RequestError};
 
+use super::codes::{ErrorCode, error_code};
+
 pyo3::import_exception!(oxmqtt.aio.exceptions, MqttCodeError);
 pyo3::import_exception!(oxmqtt.client, WebsocketConnectionError);
 pyo3::import_exception!(socket, timeout);
@@ -17,19 +19,6 @@ pyo3::import_exception!(ssl, SSLError);
 /// The numbers that `ssl` gives its errors: anything in the library, and an unexpected end.
 const SSL_ERROR_SSL: i32 = 1;
 const SSL_ERROR_EOF: i32 = 8;
-
-/// paho's `MQTTErrorCode`, as far as the engine decides on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(super) enum ErrorCode {
-    Success = 0,
-    NoMem = 1,
-    NoConn = 4,
-    ConnLost = 7,
-    PayloadSize = 9,
-    NotSupported = 10,
-    QueueSize = 15,
-}
 
 impl From<LocalError> for ErrorCode {
     fn from(error: LocalError) -> Self {
@@ -108,7 +97,7 @@ pub(super) fn not_queued() -> PyErr {
 
 /// A publish of the asyncio API that was not accepted.
 pub(super) fn publish_error(py: Python<'_>, code: ErrorCode) -> PyResult<PyErr> {
-    let code = super::message_info::error_code(py, code as i32)?.unbind();
+    let code = error_code(py, code as i32)?.unbind();
     Ok(MqttCodeError::new_err((code, "Could not publish message")))
 }
 

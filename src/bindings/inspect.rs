@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use oxmqtt_protocol::codec::{Version, try_copy};
 use oxmqtt_protocol::session::{Progress, Ticket};
 
-use super::errors::{ErrorCode, out_of_memory};
+use super::codes::ErrorCode;
+use super::errors::out_of_memory;
 use super::message::MQTTMessage;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;

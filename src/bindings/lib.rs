@@ -2,7 +2,9 @@
 
 mod application_message;
 mod broker;
+mod callbacks;
 mod client;
+mod codes;
 mod consumer;
 mod convert;
 mod described;
@@ -17,6 +19,7 @@ mod mailbox;
 mod message;
 mod message_info;
 mod pending;
+mod publishing;
 mod shared;
 mod tables;
 mod topic_cache;

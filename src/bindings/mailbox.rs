@@ -20,12 +20,13 @@ use oxmqtt_protocol::codec::{ReasonCode, Version};
 use oxmqtt_protocol::session::{Message as Received, Ticket};
 
 use super::application_message::{Message, topic_class};
-use super::client::{ClientBase, Given};
+use super::codes::ErrorCode;
 use super::convert::extract_timeout;
-use super::errors::{ErrorCode, publish_error};
+use super::errors::publish_error;
 use super::exit;
 use super::message_info::Tracking;
 use super::pending::{Batch, PendingPublishes, Waiter, resolve};
+use super::publishing::{Given, send};
 use super::shared::Shared;
 use super::topic_cache::TopicCache;
 
@@ -35,7 +36,7 @@ const KEEP_PLACES: usize = 4096;
 /// Messages and outcomes of one ``oxmqtt.aio.Client``; not for use on its own.
 #[pyclass(frozen, module = "oxmqtt._native")]
 pub(super) struct Mailbox {
-    client: Py<ClientBase>,
+    client: Py<PyAny>,
     pub(super) shared: Arc<Shared>,
     calls: Calls,
     /// Messages that may wait before reading stops; 0 for no bound but that of memory.
@@ -47,13 +48,13 @@ pub(super) struct Mailbox {
 }
 
 /// What the mailbox calls in Python, with no lock held.
-struct Calls {
+pub(super) struct Calls {
     /// ``(seconds) -> None``: call ``expire()`` then.
-    wake_in: Py<PyAny>,
+    pub(super) wake_in: Py<PyAny>,
     /// ``() -> None``: call ``send_acks()`` soon.
-    send_acks_soon: Py<PyAny>,
+    pub(super) send_acks_soon: Py<PyAny>,
     /// ``(message) -> None``: an answer to a request.
-    reply: Py<PyAny>,
+    pub(super) reply: Py<PyAny>,
 }
 
 impl Calls {
@@ -82,6 +83,23 @@ struct State {
 }
 
 impl Mailbox {
+    pub(super) fn new(
+        client: Py<PyAny>,
+        shared: Arc<Shared>,
+        calls: Calls,
+        most_waiting: usize,
+    ) -> Self {
+        Self {
+            client,
+            shared,
+            calls,
+            most_waiting,
+            has_properties: AtomicBool::new(false),
+            state: Mutex::default(),
+            topics: TopicCache::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         exit::guard_thread();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -226,26 +244,6 @@ impl Mailbox {
 
 #[pymethods]
 impl Mailbox {
-    #[new]
-    #[pyo3(signature = (client, *, wake_in, send_acks_soon, reply, most_waiting))]
-    fn new(
-        client: &Bound<'_, ClientBase>,
-        wake_in: Py<PyAny>,
-        send_acks_soon: Py<PyAny>,
-        reply: Py<PyAny>,
-        most_waiting: usize,
-    ) -> Self {
-        Self {
-            shared: Arc::clone(&client.get().shared),
-            client: client.clone().unbind(),
-            calls: Calls { wake_in, send_acks_soon, reply },
-            most_waiting,
-            has_properties: AtomicBool::new(false),
-            state: Mutex::default(),
-            topics: TopicCache::default(),
-        }
-    }
-
     /// Publishes; None if nothing is to be waited for, else a future of the reason code.
     ///
     /// A QoS 1 or 2 message is awaited until the broker has it, QoS 0 only while too much is unsent.
@@ -430,7 +428,7 @@ impl Mailbox {
             return Err(publish_error(py, ErrorCode::NoConn)?); // and it is never sent
         }
         let (info, congested) =
-            ClientBase::send(client, topic, payload, qos, Some(retain), properties)?;
+            send(client, &self.shared, topic, payload, qos, Some(retain), properties)?;
         match info.tracking {
             Tracking::Ticket { ticket, .. } => Ok(Sent::Ticket(ticket)),
             Tracking::Refused(error) => Err(publish_error(py, error.into())?),

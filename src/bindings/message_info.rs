@@ -8,14 +8,14 @@ use pyo3::exceptions::{PyIndexError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use oxmqtt_protocol::codec::{PacketType, ReasonCode};
 use oxmqtt_protocol::session::{Handover, LocalError, Ticket};
 
+use super::codes::{ErrorCode, error_code};
 use super::convert::extract_deadline;
-use super::errors::{ErrorCode, not_queued, publish_failed};
+use super::errors::{not_queued, publish_failed};
 use super::exit;
 use super::shared::Shared;
 
@@ -326,17 +326,6 @@ impl MQTTMessageInfo {
         let mid = self.made_up_mid.try_lock().ok().and_then(|mut mid| mid.take());
         drop(mid);
     }
-}
-
-/// A number as paho's `MQTTErrorCode`.
-pub(super) fn error_code(py: Python<'_>, rc: i32) -> PyResult<Bound<'_, PyAny>> {
-    exit::guard_thread();
-    static CODES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let codes = CODES.get_or_try_init(py, || {
-        let enums = py.import(intern!(py, "oxmqtt.enums"))?;
-        PyResult::Ok(enums.getattr(intern!(py, "MQTTErrorCode"))?.unbind())
-    })?;
-    codes.bind(py).call1((rc,))
 }
 
 fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {

@@ -14,18 +14,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
-use self::values::{bytes_of, kind_number, kind_of, parse_varint};
+use self::values::{
+    MQTTException, MalformedPacket, bytes_of, decode_error, kind_number, kind_of, parse_varint,
+};
 use oxmqtt_protocol::codec::{
-    DecodeError, PROPERTIES, PacketSet, PacketType, Properties, PropertiesBuilder, PropertyContext,
-    PropertyId, PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version,
-    put_variable,
+    PROPERTIES, PacketSet, PacketType, Properties, PropertiesBuilder, PropertyContext, PropertyId,
+    PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version, put_variable,
 };
 use oxmqtt_protocol::topic;
 
 use super::exit;
-
-pyo3::import_exception!(oxmqtt.exception, MQTTException);
-pyo3::import_exception!(oxmqtt.exception, MalformedPacket);
 
 /// The packet type that stands for the properties of a will.
 const WILL: u8 = 99;
@@ -214,14 +212,6 @@ fn qos_error(value: u8) -> PyErr {
 
 fn retain_error(value: u8) -> PyErr {
     PyAssertionError::new_err(format!("Retain handling should be 0, 1 or 2, not {value}"))
-}
-
-/// Breaking a rule of MQTT is the base class, bytes that cannot be parsed are the special one.
-fn decode_error(error: DecodeError) -> PyErr {
-    match error {
-        DecodeError::Malformed(what) => MalformedPacket::new_err(what),
-        other => MQTTException::new_err(other.to_string()),
-    }
 }
 
 fn context(packet_type: &Bound<'_, PyAny>) -> PyResult<PropertyContext> {

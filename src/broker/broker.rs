@@ -12,12 +12,12 @@ use rustc_hash::FxHashMap;
 
 use super::connection::{Connection, Phase};
 use super::faults::Faults;
+use super::ids::{ConnectionId, SessionId};
 use super::memory::Memory;
 use super::record::Record;
 use super::retained::Retained;
-use super::session::{Session, SessionId};
+use super::session::Session;
 use super::settings::{CONNECT_SECONDS, Settings};
-use super::snapshot::Counters;
 use super::subscriptions::Subscriptions;
 use super::timers::{Timer, Timers};
 use oxmqtt_protocol::codec::{
@@ -26,8 +26,14 @@ use oxmqtt_protocol::codec::{
 
 const MISPLACED: DecodeError = DecodeError::Protocol("a packet that a client does not send now");
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u64);
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages that were published to the broker.
+    pub received: u64,
+    /// Deliveries that were given up: the client read too slowly, or had too many waiting.
+    pub dropped: u64,
+}
 
 /// The server's side of MQTT 3.1, 3.1.1 and 5.0.
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::broker::{Broker, ConnectionId};
+use super::broker::Broker;
 use super::connection::Phase;
-use super::session::{Session, SessionId};
+use super::ids::{ConnectionId, SessionId};
+use super::session::Session;
 use super::settings::{DEFAULT_WINDOW, MAX_SESSIONS, TOPIC_ALIASES};
 use super::timers::Timer;
 use oxmqtt_protocol::codec::{

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use rustc_hash::FxHashMap;
 
-use super::session::SessionId;
+use super::ids::SessionId;
 use super::settings::DEFAULT_WINDOW;
 use oxmqtt_protocol::codec::{Connect, DecodeError, Partial, Version, parse_frame};
 

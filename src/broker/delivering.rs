@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::broker::{Broker, ConnectionId};
+use super::broker::Broker;
 use super::connection::Connection;
+use super::ids::{ConnectionId, SessionId};
 use super::message::{Message, lower};
-use super::session::{InFlight, Outgoing, SessionId};
+use super::session::{InFlight, Outgoing};
 use super::settings::HIGH_WATER;
 use super::subscriptions::Subscription;
 use oxmqtt_protocol::codec::{

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::broker::{Broker, ConnectionId};
+use super::broker::Broker;
 use super::connection::Phase;
+use super::ids::{ConnectionId, SessionId};
 use super::message::{Message, make_publish};
-use super::session::SessionId;
 use super::timers::Timer;
 use oxmqtt_protocol::codec::{
     DecodeError, Disconnect, Packet, PacketType, Properties, PropertiesBuilder, PropertyId,

@@ -1,30 +1,28 @@
 //! Faults on demand: what a test makes the broker do wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::broker::Broker;
 use super::connection::Connection;
-use super::timers::Timer;
 use oxmqtt_protocol::codec::ReasonCode;
 
 /// Cuts connections in the middle of what they carry.
 #[derive(Debug, Clone, Copy)]
-struct Cut {
+pub(super) struct Cut {
     /// Bytes of both directions that may pass before.
-    after: u64,
+    pub(super) after: u64,
     /// Connections that are still to be cut.
-    times: u32,
+    pub(super) times: u32,
 }
 
 /// The faults that are switched on.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    refusal: Option<(ReasonCode, u32)>,
+    pub(super) refusal: Option<(ReasonCode, u32)>,
     pub(super) ack_delay: Duration,
-    lost_acks: u32,
-    cut: Option<Cut>,
+    pub(super) lost_acks: u32,
+    pub(super) cut: Option<Cut>,
     /// Which order to cut is the current one; bytes are counted from its time on.
-    cut_number: usize,
+    pub(super) cut_number: usize,
 }
 
 impl Faults {
@@ -89,70 +87,5 @@ impl Faults {
             self.cut = None;
         }
         usize::try_from(left).ok()
-    }
-}
-
-impl Broker {
-    /// Answers the next `times` CONNECTs with this reason; 0 times ends it.
-    pub fn refuse(&mut self, reason: ReasonCode, times: u32) {
-        self.faults.refusal = (times > 0).then_some((reason, times));
-    }
-
-    /// Holds PUBACK, PUBREC and PUBCOMP back for so long.
-    pub fn delay_acks(&mut self, delay: Duration) {
-        self.faults.ack_delay = delay;
-    }
-
-    /// Does not send the next `count` of PUBACK, PUBREC and PUBCOMP.
-    pub fn lose_acks(&mut self, count: u32) {
-        self.faults.lost_acks = count;
-    }
-
-    /// Cuts the next `times` connections on which so many bytes pass from now on; 0 times ends it.
-    pub fn cut_after(&mut self, bytes: u64, times: u32) {
-        self.faults.cut = (times > 0).then_some(Cut { after: bytes, times });
-        self.faults.cut_number += 1;
-    }
-
-    /// Closes the connection of this client, or all, without DISCONNECT; how many they were.
-    pub fn drop_connections(&mut self, client_id: Option<&str>, now: Instant) -> usize {
-        let sessions = &self.sessions;
-        let mut chosen: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| !connection.is_closing())
-            .filter(|(_, connection)| match client_id {
-                None => true,
-                Some(wanted) => connection
-                    .session()
-                    .and_then(|session| sessions.get(&session))
-                    .is_some_and(|session| &*session.client_id == wanted),
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        chosen.sort();
-        for id in &chosen {
-            self.drop_connection(*id, now);
-        }
-        chosen.len()
-    }
-
-    /// What a restart does: every connection is lost, no will is published. Without `keep_sessions`
-    /// sessions and retained messages are gone, as with a broker that keeps them in memory only.
-    pub fn restart(&mut self, keep_sessions: bool, now: Instant) {
-        let sessions: Vec<_> = self.sessions.keys().copied().collect();
-        for session in &sessions {
-            if let Some(state) = self.sessions.get_mut(session) {
-                state.will = None;
-            }
-            self.timers.cancel(Timer::Will(*session));
-        }
-        self.drop_connections(None, now);
-        if !keep_sessions {
-            for session in sessions {
-                self.end_session(session, now);
-            }
-            self.retained.clear();
-        }
     }
 }

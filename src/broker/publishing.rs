@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
 
-use super::broker::{Broker, ConnectionId};
+use super::broker::Broker;
+use super::ids::{ConnectionId, SessionId};
 use super::message::{Message, make_publish, with_topic};
-use super::session::SessionId;
 use super::settings::TOPIC_ALIASES;
 use super::timers::Timer;
 use oxmqtt_protocol::codec::{

@@ -7,14 +7,11 @@ use std::time::Duration;
 use bytestring::ByteString;
 use rustc_hash::FxHashSet;
 
-use super::broker::ConnectionId;
+use super::ids::ConnectionId;
 use super::memory::{Kept, Memory};
 use super::message::Message;
 use super::settings::{MAX_QUEUED, MAX_QUEUED_BYTES};
 use oxmqtt_protocol::codec::{QoS, SubscriptionOptions, Will};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct SessionId(pub(super) u64);
 
 /// A QoS 1 or 2 message to the client.
 #[derive(Clone, Debug)]

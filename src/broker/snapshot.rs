@@ -1,6 +1,6 @@
 //! What can be seen of a broker from outside.
 
-use super::broker::Broker;
+use super::broker::{Broker, Counters};
 use oxmqtt_protocol::codec::{SubscriptionOptions, Version};
 
 /// A connected client.
@@ -13,15 +13,6 @@ pub struct ClientSnapshot {
     /// In seconds.
     pub keep_alive: u16,
     pub subscriptions: Vec<(String, SubscriptionOptions)>,
-}
-
-/// What was counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages that were published to the broker.
-    pub received: u64,
-    /// Deliveries that were given up: the client read too slowly, or had too many waiting.
-    pub dropped: u64,
 }
 
 impl Broker {

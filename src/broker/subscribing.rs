@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use bytestring::ByteString;
 
-use super::broker::{Broker, ConnectionId};
-use super::session::{SessionId, Subscribed};
+use super::broker::Broker;
+use super::ids::{ConnectionId, SessionId};
+use super::session::Subscribed;
 use super::settings::{MAX_SUBSCRIPTIONS, SUBSCRIPTION};
 use super::subscriptions::Subscription;
 use oxmqtt_protocol::codec::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::session::SessionId;
+use super::ids::SessionId;
 use oxmqtt_protocol::codec::SubscriptionOptions;
 use oxmqtt_protocol::topic;
 

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::broker::ConnectionId;
-use super::session::SessionId;
+use super::ids::{ConnectionId, SessionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {

@@ -11,11 +11,9 @@ use std::time::{Duration, Instant};
 
 use oxmqtt_protocol::codec::QoS;
 
-use super::core::Core;
-
 /// Acknowledgements are sent together, this many or this late at the most.
-const MOST_ACKS: usize = 128;
-const LATEST_ACK: Duration = Duration::from_millis(1);
+pub(super) const MOST_ACKS: usize = 128;
+pub(super) const LATEST_ACK: Duration = Duration::from_millis(1);
 /// How often the I/O task looks for those that a callback holds up.
 pub(super) const LOOK_FOR_ACKS: Duration = Duration::from_millis(5);
 
@@ -27,22 +25,22 @@ pub type AckDue = (u16, QoS, u32);
 pub struct Acks {
     state: Mutex<AcksState>,
     /// Some are due.
-    pending: AtomicBool,
+    pub(super) pending: AtomicBool,
     /// The I/O task will look for them.
-    watched: AtomicBool,
+    pub(super) watched: AtomicBool,
     /// The message whose callbacks run, packed; 0 for none.
     at_hand: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct AcksState {
-    due: Vec<AckDue>,
-    since: Option<Instant>,
-    left_over: Vec<AckDue>,
+pub(super) struct AcksState {
+    pub(super) due: Vec<AckDue>,
+    pub(super) since: Option<Instant>,
+    pub(super) left_over: Vec<AckDue>,
 }
 
 impl Acks {
-    fn state(&self) -> MutexGuard<'_, AcksState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, AcksState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +65,7 @@ impl Acks {
         !self.state().left_over.is_empty()
     }
 
-    fn take(&self) -> Vec<AckDue> {
+    pub(super) fn take(&self) -> Vec<AckDue> {
         let mut state = self.state();
         state.since = None;
         self.pending.store(false, Ordering::Relaxed);
@@ -88,55 +86,6 @@ impl Acks {
     /// A connection begins or ends: nobody watches.
     pub(super) fn stop_watching(&self) {
         self.watched.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Core {
-    /// Makes acknowledgements due, along with what was left over, and sends them when there are enough.
-    /// Whether somebody has to call [`Self::send_acks`] soon.
-    pub fn add_acks(&self, now: Instant, dues: impl IntoIterator<Item = AckDue>) -> bool {
-        let mut state = self.acks.state();
-        let AcksState { due, since, left_over } = &mut *state;
-        let had_none = due.is_empty();
-        due.append(left_over);
-        due.extend(dues);
-        if due.is_empty() {
-            return false;
-        }
-        let since = *since.get_or_insert(now);
-        if due.len() < MOST_ACKS && now - since < LATEST_ACK {
-            self.acks.pending.store(true, Ordering::Relaxed);
-            return had_none;
-        }
-        drop(state);
-        self.send_acks();
-        false
-    }
-
-    /// Sends those that are due.
-    pub fn send_acks(&self) {
-        let due = self.acks.take();
-        if !due.is_empty() {
-            self.acknowledge(&due);
-        }
-    }
-
-    /// Sends what is due; a callback that says goodbye itself is through with its message.
-    pub fn send_acks_before_goodbye(&self, in_callback: bool) {
-        if in_callback && let Some(ack) = self.acks.end() {
-            self.acks.state().due.push(ack);
-        }
-        self.send_acks();
-    }
-
-    /// The application gets something to do, for however long: what is due will not wait for it.
-    #[inline]
-    pub fn watch_acks(&self) {
-        if self.acks.pending.load(Ordering::Relaxed)
-            && !self.acks.watched.swap(true, Ordering::Relaxed)
-        {
-            self.look_for_acks(Instant::now() + LOOK_FOR_ACKS);
-        }
     }
 }
 

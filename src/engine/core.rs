@@ -6,25 +6,22 @@ use std::time::{Duration, Instant};
 
 use atomic_waker::AtomicWaker;
 
-use oxmqtt_protocol::codec::{EncodeError, Properties, QoS, ReasonCode};
+use oxmqtt_protocol::codec::{Properties, QoS, ReasonCode};
 use oxmqtt_protocol::session::{
-    ConnectOptions, Event, Handover, Outgoing, Receipt, RefusedPublish, RequestError, Session,
-    SessionConfig, StallWatch, SubscriptionRequest, Ticket,
+    Event, Handover, Outgoing, Receipt, RefusedPublish, RequestError, Session, SessionConfig,
+    StallWatch, SubscriptionRequest, Ticket,
 };
 
 use super::acks::Acks;
-use super::fork;
+use super::carried::Carried;
+use super::gate;
 use super::inbox::{Inbox, Patience};
-use super::io_task::IoTask;
-use super::layers::Layers;
-use super::relay::{Carried, Relay};
-use super::runtime::{process, spawn};
-use super::stream::{Socket, Writer};
+use super::stream::Writer;
 
 /// Unsent bytes at which an ordinary publishing thread waits.
 const HIGH_WATER: usize = 4 << 20;
 /// A connection that took nothing for this long holds no publisher up.
-const STALLED: Duration = Duration::from_millis(500);
+pub(super) const STALLED: Duration = Duration::from_millis(500);
 /// Direct sends an idle connection has in hand, and how fast it regains one.
 const DIRECT_CREDITS: u32 = 8;
 const DIRECT_CREDIT_EVERY: Duration = Duration::from_micros(50);
@@ -63,13 +60,13 @@ pub(super) struct Link {
     /// The I/O task knows of output, or has been told; it takes more when it is through.
     pub(super) task_writes: bool,
     /// Whether those who wait for room wait for a peer that takes anything.
-    room: StallWatch,
+    pub(super) room: StallWatch,
     /// By then the I/O task looks for output unasked.
     pub(super) looks_again: Option<Instant>,
     /// When the I/O task looks for acknowledgements that are due.
     pub(super) acks_at: Option<Instant>,
     /// What is on its way through a relay, if there is one.
-    carried: Option<Carried>,
+    pub(super) carried: Option<Carried>,
     #[cfg(unix)]
     pub(super) descriptor: std::os::fd::RawFd,
 }
@@ -156,76 +153,6 @@ impl Core {
         let result = change(&mut state.session);
         self.send_output(state);
         result
-    }
-
-    /// Starts the session's next connection on a connected socket and its layers; `packet` goes out in
-    /// the place of CONNECT. With a relay, bytes count as written when that has passed them on.
-    pub fn connect(
-        self: &Arc<Self>,
-        socket: Socket,
-        layers: Option<Layers>,
-        relay: Option<&Relay>,
-        options: &ConnectOptions,
-        packet: Option<&[u8]>,
-    ) -> Result<(), ConnectError> {
-        let runtime = {
-            let mut process = process();
-            process.register(self);
-            process.handle()?
-        };
-        let _context = runtime.enter();
-        spawn(self.start(socket, layers, relay, options, packet)?)?;
-        Ok(())
-    }
-
-    /// The task of the next connection; it has to be spawned, or the connection ends with it.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        socket: Socket,
-        layers: Option<Layers>,
-        relay: Option<&Relay>,
-        options: &ConnectOptions,
-        packet: Option<&[u8]>,
-    ) -> Result<IoTask, ConnectError> {
-        #[cfg(unix)]
-        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&socket.socket);
-        let (reader, writer) = socket.split(layers)?;
-        let mut state = self.lock();
-        state.link = None;
-        state.session.handle_closed(None);
-        state.session.drain_events();
-        self.inbox.forget_connection();
-        self.acks.stop_watching();
-        let now = Instant::now();
-        let epoch = match state.session.connect(options, now) {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                drop(state);
-                self.io_waker.wake();
-                return Err(error.into());
-            }
-        };
-        if let Some(packet) = packet {
-            state.session.replace_connect(packet);
-        }
-        let carried = relay.map(|relay| {
-            relay.attach(self, epoch);
-            Carried::default()
-        });
-        state.link = Some(Link {
-            epoch,
-            writer: Arc::clone(&writer),
-            task_writes: true,
-            room: StallWatch::new(0, now, STALLED),
-            looks_again: None,
-            acks_at: None,
-            carried,
-            #[cfg(unix)]
-            descriptor,
-        });
-        drop(state);
-        self.io_waker.wake();
-        Ok(IoTask::new(Arc::clone(self), epoch, reader, writer))
     }
 
     /// Gives the connection up at once; no event tells of it.
@@ -406,14 +333,14 @@ impl Core {
         let slice_end = Instant::now() + SLICE;
         let end = deadline.map_or(slice_end, |deadline| deadline.min(slice_end));
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let waiting = fork::Waiting::enter();
+        let waiting = gate::Waiting::enter();
         let mut state = self.lock();
         let reached = loop {
             if done(&state) {
                 break true;
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || fork::is_forking() {
+            if left.is_zero() || gate::is_forking() {
                 break false;
             }
             state = match self.progress.wait_timeout(state, left) {
@@ -540,13 +467,4 @@ impl Core {
         drop(state);
         self.inbox.reset();
     }
-}
-
-/// Why a connection did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
 }

@@ -4,45 +4,13 @@
 //! moment, and nothing of its runtime may be touched or dropped in the child: the descriptors it
 //! registered are the parent's.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::core::Link;
+use super::gate;
 use super::runtime::process;
-
-/// A fork is under way: threads that wait without the interpreter lock keep out of the engine's.
-static FORKING: AtomicBool = AtomicBool::new(false);
-/// Threads that wait in the engine without the interpreter lock.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
-
-/// Held by a thread that waits without the interpreter lock, while it may hold one of the engine's.
-pub(super) struct Waiting;
-
-impl Waiting {
-    pub(super) fn enter() -> Self {
-        loop {
-            WAITING.fetch_add(1, Ordering::SeqCst);
-            if !is_forking() {
-                return Self;
-            }
-            WAITING.fetch_sub(1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Whether a [`Waiting`] thread has to let go.
-pub(super) fn is_forking() -> bool {
-    FORKING.load(Ordering::SeqCst)
-}
 
 /// Forks that are under way, and what lets the I/O thread go on.
 ///
@@ -88,14 +56,14 @@ pub fn before() {
         };
         (runtime, process.live_cores())
     };
-    FORKING.store(true, Ordering::SeqCst);
+    gate::close();
     for core in &cores {
         core.notify_progress();
     }
     #[cfg(unix)]
     super::turns::let_go();
     let deadline = Instant::now() + PAUSE_TIMEOUT;
-    while WAITING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+    while gate::has_waiting() && Instant::now() < deadline {
         std::thread::yield_now();
     }
     let (paused, is_paused) = channel();
@@ -114,15 +82,14 @@ pub fn after_in_parent() {
     let Some(mut pause) = pause() else { return };
     pause.forks = pause.forks.saturating_sub(1);
     if pause.forks == 0 {
-        FORKING.store(false, Ordering::SeqCst);
+        gate::open();
         pause.resume = None;
     }
 }
 
 /// After the fork, in the child: forgets the parent's runtime and connections.
 pub fn after_in_child() {
-    FORKING.store(false, Ordering::SeqCst);
-    WAITING.store(0, Ordering::SeqCst);
+    gate::start_anew();
     if let Some(mut pause) = pause() {
         pause.forks = 0;
         std::mem::forget(pause.resume.take());

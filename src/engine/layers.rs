@@ -3,15 +3,15 @@
 //! Both transform bytes and do neither input nor output of their own. The reading and the sending half
 //! share them behind one lock.
 
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustls::ClientConnection;
 use tokio::io::ReadBuf;
 
-use super::stream::{ReadHalf, Stream};
-use super::tls::poll_open;
+use super::halves::{ReadHalf, Stream};
 use super::websocket::{End, WebSocket};
 
 /// Bytes that are encoded at once; no more than that waits here for the socket.
@@ -21,6 +21,11 @@ const KEEP_BUFFER: usize = 1 << 10;
 /// A TLS record and what goes with it. Raw bytes are taken in pieces so much smaller than the reader's
 /// buffer that it has room for what they complete.
 const MAX_RECORD: usize = 17 << 10;
+
+thread_local! {
+    /// Encrypted bytes of all connections pass through this.
+    static RAW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The layers of one connection, after their handshakes.
 #[derive(Debug, Default)]
@@ -231,4 +236,41 @@ impl Layers {
         let room = buffer.remaining().saturating_sub(MAX_RECORD);
         poll_open(cx, half, tls, room, buffer)
     }
+}
+
+/// Reads at most `size` encrypted bytes and decrypts them into an empty buffer; true at the end. What
+/// came before the end or a fault is handed over first.
+fn poll_open(
+    cx: &mut Context<'_>,
+    half: &mut ReadHalf,
+    tls: &mut ClientConnection,
+    size: usize,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<bool>> {
+    match tls.process_new_packets() {
+        Ok(state) if state.peer_has_closed() => return Poll::Ready(Ok(true)),
+        Ok(_) => {}
+        Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+    }
+    RAW.with_borrow_mut(|raw| {
+        raw.resize(raw.len().max(size), 0);
+        let mut raw = ReadBuf::new(&mut raw[..size]);
+        ready!(half.poll_read(cx, &mut raw))?;
+        let mut raw = raw.filled();
+        if raw.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        while !raw.is_empty() {
+            tls.read_tls(&mut raw)?;
+            // An error comes again at the next call.
+            let is_over = tls.process_new_packets().map_or(true, |state| state.peer_has_closed());
+            while let Ok(count @ 1..) = tls.reader().read(buffer.initialize_unfilled()) {
+                buffer.advance(count);
+            }
+            if is_over {
+                break;
+            }
+        }
+        Poll::Ready(Ok(false))
+    })
 }

@@ -4,10 +4,15 @@
 //! they wait on [`Core`]'s progress, and they take events from the [`Inbox`]. I/O threads never
 //! attach to the interpreter.
 
+mod acknowledging;
 mod acks;
+mod carried;
 mod coalesce;
+mod connecting;
 mod core;
 mod fork;
+mod gate;
+mod halves;
 mod handshake;
 mod inbox;
 mod io_task;
@@ -22,15 +27,17 @@ mod upgrade;
 mod waker;
 pub mod websocket;
 
-pub use self::core::{ConnectError, Core, PublishOutcome};
+pub use self::core::{Core, PublishOutcome};
 pub use acks::AckDue;
+pub use connecting::ConnectError;
 pub use fork::{after_in_child, after_in_parent, before};
+pub use halves::Below;
 pub use handshake::{HandshakeError, Upgrade, handshake};
 pub use inbox::{Inbox, Patience};
 pub use layers::Layers;
 pub use relay::Relay;
 pub use runtime::flush_all;
-pub use stream::{Below, Socket, SocketFamily};
+pub use stream::{Socket, SocketFamily};
 pub use tls::{TlsConfig, TlsOptions, TlsSetupError};
 #[cfg(unix)]
 pub use turns::{leave_turn, wait_in_turn};

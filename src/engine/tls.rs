@@ -1,9 +1,6 @@
-//! TLS by rustls: what a client trusts and shows, and the receiving side of a connection.
+//! TLS by rustls: what a client trusts and shows.
 
-use std::cell::RefCell;
-use std::io::{self, Read};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -15,18 +12,11 @@ use rustls::{
 };
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio::io::ReadBuf;
 
 use super::handshake::HandshakeError;
-use super::stream::ReadHalf;
 
 /// Sessions that a client can resume; it talks to one server, or to a few in turn.
 const SESSIONS: usize = 8;
-
-thread_local! {
-    /// Encrypted bytes of all connections pass through this.
-    static RAW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What a client trusts and shows; PEM throughout.
 #[derive(Debug, Default)]
@@ -199,41 +189,4 @@ impl ServerCertVerifier for AnyName {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
     }
-}
-
-/// Reads at most `size` encrypted bytes and decrypts them into an empty buffer; true at the end. What
-/// came before the end or a fault is handed over first.
-pub(super) fn poll_open(
-    cx: &mut Context<'_>,
-    half: &mut ReadHalf,
-    tls: &mut ClientConnection,
-    size: usize,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<bool>> {
-    match tls.process_new_packets() {
-        Ok(state) if state.peer_has_closed() => return Poll::Ready(Ok(true)),
-        Ok(_) => {}
-        Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
-    }
-    RAW.with_borrow_mut(|raw| {
-        raw.resize(raw.len().max(size), 0);
-        let mut raw = ReadBuf::new(&mut raw[..size]);
-        ready!(half.poll_read(cx, &mut raw))?;
-        let mut raw = raw.filled();
-        if raw.is_empty() {
-            return Poll::Ready(Ok(true));
-        }
-        while !raw.is_empty() {
-            tls.read_tls(&mut raw)?;
-            // An error comes again at the next call.
-            let is_over = tls.process_new_packets().map_or(true, |state| state.peer_has_closed());
-            while let Ok(count @ 1..) = tls.reader().read(buffer.initialize_unfilled()) {
-                buffer.advance(count);
-            }
-            if is_over {
-                break;
-            }
-        }
-        Poll::Ready(Ok(false))
-    })
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
 
-use super::fork;
+use super::gate;
 
 /// Turns at one time.
 const MOST: usize = 16;
@@ -65,7 +65,7 @@ thread_local!(static TURN: Cell<Option<Turn>> = const { Cell::new(None) });
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let _waiting = fork::Waiting::enter();
+        let _waiting = gate::Waiting::enter();
         let mut state = TURNS.lock();
         if state.round == self.round {
             state.inside -= 1;
@@ -90,7 +90,7 @@ impl Turns {
 
     fn take(&self) -> Turn {
         loop {
-            let waiting = fork::Waiting::enter();
+            let waiting = gate::Waiting::enter();
             let turn = self.take_unless_forking();
             drop(waiting);
             if let Some(turn) = turn {
@@ -109,7 +109,7 @@ impl Turns {
                 state.moved = Some(now);
                 break Some(Turn { round: state.round });
             }
-            if fork::is_forking() {
+            if gate::is_forking() {
                 break None;
             }
             if ATTACHING.load(Ordering::Relaxed) > 0 {

@@ -1,14 +1,16 @@
 """The layers of docs/architecture.md, as far as the compiler does not keep them.
 
 The crates under `src/` are the layers: what one does not name in its Cargo.toml it cannot use. Here
-stands which of them may name which, that files stay short, and which Python modules stand above
-`client.py`. The second half of the file plants violations in a small tree and expects each to be
-found, so that a check which has gone blind fails here and not in a review.
+stands which of them may name which, that no modules of a crate use each other in a circle, that files
+stay short, and which Python modules stand above `client.py`. The second half of the file plants
+violations in a small tree and expects each to be found, so that a check which has gone blind fails
+here and not in a review.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,8 @@ LAYERING = {"oxmqtt-protocol", "oxmqtt-engine", "oxmqtt-broker", "oxmqtt-binding
 # Python modules that stand on top of client.py: nothing below them imports them.
 UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "_paho_path", "_cli", "__main__"}
 
+Module = tuple[str, ...]
+
 
 def crate_violations(root: Path) -> Iterator[str]:
     for manifest in sorted(root.glob("src/*/Cargo.toml")):
@@ -47,6 +51,117 @@ def crate_violations(root: Path) -> Iterator[str]:
             for name in table.get("dependencies", {}):
                 if name in LAYERING - CRATES[crate]:
                     yield f"src/{crate}: uses {name}"
+
+
+# `use` of the module itself: rustfmt indents those of functions and of inline modules.
+USE = re.compile(r"^(pub(?:\([^)]*\))? )?use ([^;]+);", re.MULTILINE)
+# A path that is written out where it is needed.
+INLINE = re.compile(r"\b(?:super|crate)(?:::\w+)+")
+
+
+def without_tests(text: str) -> str:
+    """The text up to the module's tests, without its comments."""
+    text = re.split(r"^#\[cfg\(test\)\]\nmod ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return re.sub(r"//[^\n]*", "", text)
+
+
+def paths_of(tree: str) -> Iterator[str]:
+    """The paths of a use tree: `a::{b, c::d}` has `a::b` and `a::c::d`."""
+    head, brace, rest = tree.partition("{")
+    if not brace:
+        yield tree.split(" as ")[0].strip()
+        return
+    depth, start, rest = 0, 0, rest[: rest.rindex("}")] + ","
+    for at, sign in enumerate(rest):
+        depth += (sign == "{") - (sign == "}")
+        if sign == "," and not depth:
+            if branch := rest[start:at].strip():
+                yield from (head.strip() + path for path in paths_of(branch))
+            start = at + 1
+
+
+class Crate:
+    """The modules of a crate, and which of them uses which."""
+
+    def __init__(self, folder: Path) -> None:
+        self.texts: dict[Module, str] = {}
+        for path in sorted(folder.rglob("*.rs")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            module = parts[:-1] if parts[-1] in ("lib", "mod") else parts
+            self.texts[module] = without_tests(path.read_text("utf-8"))
+        self.named = {module: list(self.names(module)) for module in self.texts}
+        self.exports = {
+            (module, path[-1]): path
+            for module, named in self.named.items()
+            for path, public in named
+            if public
+        }
+        self.uses = {module: set(self.used_by(module)) for module in self.texts}
+
+    def names(self, module: Module) -> Iterator[tuple[Module, bool]]:
+        """(path from the crate's root, public) of everything in the crate that it names."""
+        text = self.texts[module]
+        for found in USE.finditer(text):
+            for path in paths_of(found.group(2)):
+                if (named := self.named_from(module, path)) is not None:
+                    yield named, bool(found.group(1))
+        for found in INLINE.finditer(USE.sub("", text)):
+            if (named := self.named_from(module, found.group())) is not None:
+                yield named, False
+
+    def named_from(self, module: Module, path: str) -> Module | None:
+        """A path as the module writes it, from the crate's root; None if it leads to another crate."""
+        first, *rest = path.split("::")
+        if first == "crate":
+            return tuple(rest)
+        if first == "super":
+            module = module[:-1]
+            while rest and rest[0] == "super":
+                module, rest = module[:-1], rest[1:]
+            return (*module, *rest)
+        if first == "self":
+            return (*module, *rest)
+        return (*module, first, *rest) if (*module, first) in self.texts else None
+
+    def home(self, path: Module) -> Module:
+        """The module in which a path ends, through re-exports."""
+        depth = len(path)
+        while path[:depth] not in self.texts:
+            depth -= 1
+        exported = self.exports.get((path[:depth], path[depth])) if depth < len(path) else None
+        return self.home(exported) if exported else path[:depth]
+
+    def used_by(self, module: Module) -> Iterator[Module]:
+        body = USE.sub("", self.texts[module])
+        for path, public in self.named[module]:
+            # What is only passed on is not used.
+            passed_on = public and not re.search(rf"\b{re.escape(path[-1])}\b", body)
+            if not passed_on and (home := self.home(path)) != module:
+                yield home
+
+    def circles(self) -> Iterator[list[Module]]:
+        """A shortest circle through each module that is in one, each circle once."""
+        seen: set[frozenset[Module]] = set()
+        for start in self.texts:
+            ways = [[start]]
+            reached: set[Module] = set()
+            while ways:
+                way = ways.pop(0)
+                if start in self.uses[way[-1]]:
+                    if frozenset(way) not in seen:
+                        seen.add(frozenset(way))
+                        yield [*way, start]
+                    break
+                for following in sorted(self.uses[way[-1]] - reached):
+                    reached.add(following)
+                    ways.append([*way, following])
+
+
+def circles(root: Path) -> Iterator[str]:
+    for manifest in sorted(root.glob("src/*/Cargo.toml")):
+        for circle in Crate(manifest.parent).circles():
+            way = " → ".join("::".join(module) or "lib" for module in circle)
+            yield f"src/{manifest.parent.name}: circle {way}"
 
 
 def long_files(root: Path) -> Iterator[str]:
@@ -87,6 +202,7 @@ def python_violations(root: Path) -> Iterator[str]:
 def violations(root: Path) -> list[str]:
     return [
         *crate_violations(root),
+        *circles(root),
         *long_files(root),
         *python_violations(root),
     ]
@@ -98,7 +214,10 @@ def test_the_sources_keep_the_layers() -> None:
 
 def test_every_layer_is_read() -> None:
     """The checks above see the files they are about."""
-    assert {path.parent.name for path in ROOT.glob("src/*/Cargo.toml")} == set(CRATES)
+    crates = {path.parent.name: Crate(path.parent) for path in ROOT.glob("src/*/Cargo.toml")}
+    assert set(crates) == set(CRATES)
+    assert ("codec", "packet_type") in crates["protocol"].uses["codec", "reason"]
+    assert ("codec", "error") in crates["protocol"].uses["session", "own_packets"]
 
 
 CLEAN = {
@@ -151,6 +270,41 @@ def test_a_clean_tree_passes(tmp_path: Path) -> None:
             "src/engine: uses oxmqtt-broker",
         ),
         ("src/helpers/Cargo.toml", "", "src/helpers: has no place among the layers"),
+        (
+            "src/protocol/codec/error.rs",
+            "use super::Ack;",
+            "src/protocol: circle codec::ack → codec::error → codec::ack",
+        ),
+        (
+            "src/protocol/codec/error.rs",
+            "use super::ack::{\n    Kind, Ack};",
+            "circle codec::ack → codec::error → codec::ack",
+        ),
+        (
+            "src/protocol/codec/error.rs",
+            "use crate::{codec::ack as a};",
+            "circle codec::ack → codec::error → codec::ack",
+        ),
+        (
+            "src/protocol/codec/error.rs",
+            "use crate::Session;",
+            "circle codec::ack → codec::error → session → codec::ack",
+        ),
+        (
+            "src/protocol/session/mod.rs",
+            "pub use sending::Receipt;\npub struct Session(Receipt);",
+            "circle session → session::sending → session",
+        ),
+        (
+            "src/protocol/codec/error.rs",
+            "fn f() {\n    super::ack::f()\n}",
+            "circle codec::ack → codec::error → codec::ack",
+        ),
+        (
+            "src/protocol/session/ledger.rs",
+            "use super::super::session::Session;",
+            "circle session::ledger → session → session::ledger",
+        ),
         ("src/engine/a.rs", "fn f() {}\n" * MAX_LINES, "split it before 600"),
         ("python/oxmqtt/client.py", "from .publish import single", "imports publish"),
         ("python/oxmqtt/enums.py", "import oxmqtt.aio.client", "imports aio"),

@@ -67,8 +67,7 @@ class Connection:
         client = self._client
         client.on_connect = weakly(self._on_connect)
         client.on_disconnect = weakly(self._on_disconnect)
-        self._mailbox = Mailbox(
-            client,
+        self._mailbox = client._new_mailbox(
             wake_in=weakly(self._wake_in),
             send_acks_soon=weakly(self._send_acks_soon),
             reply=weakly(self._on_reply),

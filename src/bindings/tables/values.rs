@@ -8,11 +8,13 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
-use super::{MQTTException, MalformedPacket};
 use oxmqtt_protocol::codec::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PropertiesBuilder, PropertyId, PropertyKind,
     PropertyValue, parse_frame, put_variable,
 };
+
+pyo3::import_exception!(oxmqtt.exception, MQTTException);
+pyo3::import_exception!(oxmqtt.exception, MalformedPacket);
 
 /// The kinds in the order of paho's `Properties.types`.
 const KINDS: [PropertyKind; 7] = [
@@ -176,7 +178,7 @@ pub(super) fn parse_varint(buffer: &[u8]) -> PyResult<(usize, usize)> {
         Err(DecodeError::Malformed(_)) if buffer.iter().take(4).all(|byte| byte & 0x80 != 0) => {
             Err(MalformedPacket::new_err("Variable Byte Integer is more than four bytes long"))
         }
-        Err(error) => Err(super::decode_error(error)),
+        Err(error) => Err(decode_error(error)),
     }
 }
 
@@ -291,5 +293,13 @@ fn python_error<T>(result: PyResult<T>) -> PyErr {
     match result {
         Err(error) => error,
         Ok(_) => PyRuntimeError::new_err("value refused"),
+    }
+}
+
+/// Breaking a rule of MQTT is the base class, bytes that cannot be parsed are the special one.
+pub(super) fn decode_error(error: DecodeError) -> PyErr {
+    match error {
+        DecodeError::Malformed(what) => MalformedPacket::new_err(what),
+        other => MQTTException::new_err(other.to_string()),
     }
 }

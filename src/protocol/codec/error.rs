@@ -2,7 +2,7 @@
 
 use std::collections::TryReserveError;
 
-use super::{PropertyId, ReasonCode};
+use super::{PacketType, PropertyId, REASON_CODES, ReasonCode};
 
 /// Bytes of the peer that the standard forbids. The connection must be closed; in MQTT 5.0 a
 /// DISCONNECT with [`reason_code`](Self::reason_code) goes first [MQTT-4.13.1-1].
@@ -88,5 +88,19 @@ pub enum EncodeError {
 impl From<TryReserveError> for EncodeError {
     fn from(_: TryReserveError) -> Self {
         Self::OutOfMemory
+    }
+}
+
+impl ReasonCode {
+    /// The code, if a received packet of this type may carry it: one of the standard that belongs
+    /// elsewhere is a protocol error, any other cannot be understood.
+    pub(super) fn checked(self, packet: PacketType) -> Result<Self, DecodeError> {
+        if self == Self::SUCCESS || self.is_known(packet) {
+            Ok(self)
+        } else if REASON_CODES.iter().any(|row| row.value == self.0) {
+            Err(DecodeError::Protocol("reason code of another packet"))
+        } else {
+            Err(DecodeError::Malformed("unknown reason code"))
+        }
     }
 }

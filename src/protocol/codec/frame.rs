@@ -1,10 +1,7 @@
 //! The fixed header: packet type, flags, remaining length.
 
 use super::primitives::{parse_variable, put_variable, variable_len};
-use super::{DecodeError, EncodeError};
-
-/// The largest remaining length that four bytes can say.
-pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
+use super::{DecodeError, EncodeError, MAX_REMAINING_LENGTH};
 
 /// The fixed header of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,11 +28,11 @@ pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use disconnect::{Auth, Disconnect};
 pub use error::{DecodeError, EncodeError};
-pub use frame::{Frame, MAX_REMAINING_LENGTH, parse_frame};
+pub use frame::{Frame, parse_frame};
 pub use packet::{Packet, decode};
 pub use packet_type::{PacketSet, PacketType};
 pub use partial::Partial;
-pub use primitives::{put_variable, try_copy};
+pub use primitives::{MAX_REMAINING_LENGTH, put_variable, try_copy};
 pub use properties::Properties;
 pub use properties_builder::PropertiesBuilder;
 pub use property::{

@@ -5,7 +5,10 @@ use std::collections::TryReserveError;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{DecodeError, EncodeError, MAX_REMAINING_LENGTH};
+use super::{DecodeError, EncodeError};
+
+/// The largest remaining length that four bytes can say.
+pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
 
 /// Reads one packet body from front to back.
 #[derive(Clone)]

@@ -1,6 +1,5 @@
 //! Reason codes: one table for all packets (table 2.6 of the standard).
 
-use super::DecodeError;
 use super::PacketType::{
     self, Auth, ConnAck, Disconnect, PubAck, PubComp, PubRec, PubRel, SubAck, UnsubAck,
 };
@@ -39,18 +38,6 @@ impl ReasonCode {
     /// Whether the standard allows the code in this packet.
     pub fn is_known(self, packet: PacketType) -> bool {
         self.name(packet).is_some()
-    }
-
-    /// The code, if a received packet of this type may carry it: one of the standard that belongs
-    /// elsewhere is a protocol error, any other cannot be understood.
-    pub(super) fn checked(self, packet: PacketType) -> Result<Self, DecodeError> {
-        if self == Self::SUCCESS || self.is_known(packet) {
-            Ok(self)
-        } else if REASON_CODES.iter().any(|row| row.value == self.0) {
-            Err(DecodeError::Protocol("reason code of another packet"))
-        } else {
-            Err(DecodeError::Malformed("unknown reason code"))
-        }
     }
 }
 

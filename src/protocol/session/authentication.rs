@@ -8,20 +8,10 @@ use crate::codec::{
 
 use super::error::PeerError;
 use super::event::Event;
-use super::{Phase, Session};
+use super::{Exchange, Phase, Session};
 
 /// The application's answer may take this many times as long as the server's CONNACK.
 const PATIENCE: u32 = 10;
-
-/// Whose turn it is in an exchange of AUTH packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Exchange {
-    /// None is under way.
-    #[default]
-    Idle,
-    Server,
-    Application,
-}
 
 impl Session {
     /// CONNECT has begun an exchange, if it names a method.

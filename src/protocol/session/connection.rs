@@ -6,14 +6,13 @@ use crate::codec::{
     Connect, Disconnect, EncodeError, Packet, Partial, Properties, ReasonCode, Version,
 };
 
-use super::authentication::Exchange;
 use super::config::ConnectOptions;
 use super::error::PeerError;
 use super::event::{Closed, Event, Trace};
 use super::keep_alive::{Due, KeepAlive, Outflow, STALLED};
 use super::limits::{ClientLimits, ServerLimits};
 use super::stall::StallWatch;
-use super::{Phase, Session};
+use super::{Exchange, Phase, Session};
 
 impl Session {
     /// Starts a connection: the transport stands, CONNECT goes out first [MQTT-3.1.0-1].

@@ -9,12 +9,11 @@ use crate::codec::{
     parse_frame,
 };
 
-use super::authentication::Exchange;
 use super::error::PeerError;
 use super::event::{Closed, Event, Trace};
 use super::ids::IdUse;
 use super::limits::ServerLimits;
-use super::{Phase, Session};
+use super::{Exchange, Phase, Session};
 
 /// Bytes of acknowledgements that a server may leave unread. One that keeps to its packet
 /// identifiers never has more than three answers for each on the way.

@@ -7,22 +7,13 @@
 use std::time::{Duration, Instant};
 
 use super::event::Closed;
-use super::{Phase, Session};
+use super::{Leaving, Phase, Session};
 
 /// How long it goes on without progress, and at all.
 const STALLED: Duration = Duration::from_secs(5);
 const LATEST: Duration = Duration::from_secs(30);
 /// How often it looks for progress.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-#[derive(Debug)]
-pub(super) struct Leaving {
-    latest: Instant,
-    progressed: Instant,
-    look_at: Instant,
-    /// The progress that it saw last.
-    seen: (u64, usize, bool),
-}
 
 impl Session {
     /// The application has gone. [`Self::wants_close`] says when everything is handed over.

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod ids;
 mod inbound;
+mod incoming;
 mod keep_alive;
 mod leaving;
 mod ledger;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::codec::{EncodeError, Packet, Partial, Properties, ReasonCode, Version};
+use crate::codec::{EncodeError, Packet, Partial, Properties, ReasonCode};
 
 pub use config::{ConnectOptions, SessionConfig};
 pub use error::{LocalError, PeerError};
@@ -42,16 +43,13 @@ pub use outbox::Handover;
 pub use stall::StallWatch;
 pub use ticket::Ticket;
 
-use authentication::Exchange;
 use ids::PacketIds;
+use incoming::Inbound;
 use keep_alive::KeepAlive;
-use leaving::Leaving;
 use ledger::Ledger;
 use limits::ClientLimits;
-use outbound::reencode;
 use outbox::Outbox;
 use own_aliases::OwnAliases;
-use receiving::Inbound;
 
 /// Where the current connection stands.
 #[derive(Debug)]
@@ -71,6 +69,26 @@ enum Phase {
     Ended {
         closed: Closed,
     },
+}
+
+/// Whose turn it is in an exchange of AUTH packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Exchange {
+    /// None is under way.
+    #[default]
+    Idle,
+    Server,
+    Application,
+}
+
+/// How a session goes on whose application has gone.
+#[derive(Debug)]
+struct Leaving {
+    latest: Instant,
+    progressed: Instant,
+    look_at: Instant,
+    /// The progress that it saw last.
+    seen: (u64, usize, bool),
 }
 
 /// A client's side of MQTT, over any number of connections, one after the other.
@@ -159,18 +177,6 @@ impl Session {
     /// The settings that hold now.
     pub fn config(&self) -> &SessionConfig {
         &self.config
-    }
-
-    /// Speaks another version from the next connection on; messages that wait are encoded anew. One
-    /// that the version cannot carry ends as failed.
-    pub fn set_version(&mut self, version: Version) {
-        let before = std::mem::replace(&mut self.config.version, version);
-        if before.has_properties() == version.has_properties() {
-            return;
-        }
-        for ended in self.ledger.reencode(|packet| reencode(packet, before, version)) {
-            self.give_up(ended, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
-        }
     }
 
     /// Settings for what comes next; the version has [`Self::set_version`].

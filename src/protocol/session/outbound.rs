@@ -271,6 +271,18 @@ impl Session {
         }
     }
 
+    /// Speaks another version from the next connection on; messages that wait are encoded anew. One
+    /// that the version cannot carry ends as failed.
+    pub fn set_version(&mut self, version: Version) {
+        let before = std::mem::replace(&mut self.config.version, version);
+        if before.has_properties() == version.has_properties() {
+            return;
+        }
+        for ended in self.ledger.reencode(|packet| reencode(packet, before, version)) {
+            self.give_up(ended, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+        }
+    }
+
     /// Sends SUBSCRIBE or UNSUBSCRIBE; the packet identifier names the answer.
     pub fn request(
         &mut self,
@@ -378,7 +390,7 @@ pub enum RequestError {
 }
 
 /// A PUBLISH of QoS 1 or 2 as another version writes it, and where its identifier stands.
-pub(super) fn reencode(packet: &[u8], from: Version, to: Version) -> Option<(Box<[u8]>, u32)> {
+fn reencode(packet: &[u8], from: Version, to: Version) -> Option<(Box<[u8]>, u32)> {
     let frame = parse_frame(packet).ok().flatten()?;
     let body = Bytes::from(try_copy(packet.get(frame.header_len..)?).ok()?);
     let publish = Publish::decode(from, frame.first, &body, &body).ok()?;
