@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Final, final
 
 from typing_extensions import Buffer, Self, disjoint_base
 
+from ._client.listening import Listeners
+from ._client.settings import Settings
 from ._client.types import PayloadType
 from .aio.topic import Topic
 from .enums import MessageState, MQTTErrorCode
@@ -147,28 +149,9 @@ class ClientBase:
 
 @final
 class Engine:
-    def configure(
-        self,
-        *,
-        version: int | None = None,
-        max_inflight: int | None = None,
-        max_queued: int | None = None,
-        max_packet_size: int | None = None,
-        manual_ack: bool | None = None,
-        report_acked: bool | None = None,
-        report_sent: bool | None = None,
-        trace: bool | None = None,
-        event_driven: bool | None = None,
-        looping: bool | None = None,
-        survives_exceptions: bool | None = None,
-        on_message_is_method: bool | None = None,
-        own_mids: bool | None = None,
-        cooperative: bool | None = None,
-        awaits_callbacks: bool | None = None,
-        accepts_auth: bool | None = None,
-        dialling: bool | None = None,
-        threaded: bool | None = None,
-    ) -> None: ...
+    def configure(self, settings: Settings) -> None: ...
+    def listen(self, listeners: Listeners) -> None: ...
+    def accept_auth(self) -> None: ...
     def connect(
         self,
         descriptor: int,
@@ -201,7 +184,7 @@ class Engine:
     def unsubscribe(
         self, filters: list[str], properties: Properties | None
     ) -> tuple[int, int | None]: ...
-    #: ``client`` has the methods of ``oxmqtt._client.events.Events``.
+    #: ``client`` is an ``oxmqtt.client.Client``.
     def drain(self, client: object, mailbox: Mailbox | None = None) -> int: ...
     def pause(self) -> None: ...
     def acknowledge(self, due: tuple[int, int, int]) -> None: ...
@@ -238,6 +221,11 @@ class Engine:
     def waiting_events(self) -> int: ...
     @property
     def looping(self) -> bool: ...
+    @looping.setter
+    def looping(self, looping: bool) -> None: ...
+    threaded: bool
+    dialling: bool
+    survives_exceptions: bool
     @property
     def in_callback(self) -> bool: ...
     @property

@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._client import closing as _closing
 from ._client import constants as _constants
+from ._client import dialling as _dialling
+from ._client import events as _events
+from ._client import log as _log
+from ._client import loops as _loops
+from ._client import packets as _packets
+from ._client import private_names as _private_names
 from ._client import process as _process
-from ._client.callbacks import Callbacks as _Callbacks
+from ._client import proxies as _proxies
+from ._client import service_records as _service_records
+from ._client import subscriptions as _subscriptions
+from ._client import tls as _tls
+from ._client import transport as _transport
 from ._client.codes import (
     ConnectFlags,
     DisconnectFlags,
@@ -22,18 +32,16 @@ from ._client.codes import (
     error_string,
 )
 from ._client.codes import _base62 as _base62
+from ._client.codes import random_client_id as _random_client_id
+from ._client.configuration import Configuration as _Configuration
 from ._client.constants import *  # noqa: F403
-from ._client.dialling import random_client_id as _random_client_id
-from ._client.internals import Internals as _Internals
+from ._client.listening import overridable as _overridable
 from ._client.log import LOGGING_LEVEL
-from ._client.loops import Loops as _Loops
-from ._client.older_calls import OlderCalls as _OlderCalls
+from ._client.older_calls import drops as _drops
+from ._client.older_calls import warn as _warn_of_older_call
 from ._client.older_calls import without_api_version as _without_api_version
-from ._client.options import Options as _Options
-from ._client.service_records import ServiceRecords as _ServiceRecords
-from ._client.state import MQTT_CLEAN_START_FIRST_ONLY
-from ._client.subscriptions import Subscriptions as _Subscriptions
-from ._client.tls import Tls as _Tls
+from ._client.settings import MQTT_CLEAN_START_FIRST_ONLY
+from ._client.settings import Settings as _Settings
 from ._native import MQTTMessage, MQTTMessageInfo
 from ._native import topic_matches_sub as _topic_matches_sub
 from .enums import (
@@ -57,6 +65,7 @@ from .subscribeoptions import SubscribeOptions
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._client.sockets import ConnectionSocket
     from ._client.types import *  # noqa: F403
     from .url import BrokerUrl
 
@@ -139,16 +148,7 @@ class WebsocketConnectionError(ConnectionError):
     """The WebSocket handshake failed."""
 
 
-class Client(
-    _Internals,
-    _Callbacks,
-    _Options,
-    _Subscriptions,
-    _Tls,
-    _Loops,
-    _ServiceRecords,
-    _OlderCalls,
-):
+class Client(_Configuration):
     """A connection to an MQTT broker, with paho's methods and callbacks.
 
     :param callback_api_version: which arguments callbacks get; ``VERSION2`` is the one to use.
@@ -198,24 +198,23 @@ class Client(
         if protocol == MQTTProtocolVersion.MQTTv5:
             if clean_session is not None:
                 raise ValueError("Clean session is not used for MQTT 5.0")
-        else:
-            self._clean_session = clean_session is None or clean_session
-            if not self._clean_session and no_id:
-                raise ValueError("A client id must be provided if clean session is False.")
+        elif clean_session is not None and not clean_session and no_id:
+            raise ValueError("A client id must be provided if clean session is False.")
         if client_id is None or no_id:
             needs_id = protocol == MQTTProtocolVersion.MQTTv31
             encoded_id = _random_client_id() if needs_id else b""
         else:
             encoded_id = client_id.encode("utf-8") if isinstance(client_id, str) else client_id
-        self._forget_options()
-        self._init_callbacks()
-        self._callback_api_version = callback_api_version
-        self._client_id = encoded_id
+        settings = _Settings()
+        settings.callback_api_version = callback_api_version
+        settings.client_id = encoded_id
+        settings.protocol = protocol
+        settings.transport = transport
+        settings.reconnect_on_failure = reconnect_on_failure
+        settings.manual_ack = manual_ack
+        settings.clean_session = clean_session is None or clean_session
+        self._begin(settings)
         self._userdata = userdata
-        self._protocol = protocol
-        self._transport = transport
-        self._reconnect_on_failure = reconnect_on_failure
-        self._manual_ack = manual_ack
         _process.register(self)
 
     @classmethod
@@ -260,7 +259,7 @@ class Client(
         self._engine.drop_unfinished()  # first: who waits for one learns that it was dropped
         self._sock_close()
         self._engine.reset()
-        version = self._callback_api_version
+        version = self._settings.callback_api_version
         arguments: tuple[Any, ...] = (version, client_id, clean_session, userdata)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -295,12 +294,267 @@ class Client(
         sock, self._sock = self._sock, None
         if sock is not None:
             try:
-                self._call("on_socket_close", sock)
+                _events.call(self, "on_socket_close", sock)
             finally:
                 sock._forget()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
+        return f"<{type(self).__name__} {self._settings.client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
+
+    # Connecting: _client/dialling.py
+
+    def connect(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Connects to a broker and sends CONNECT; the answer comes with the loop.
+
+        :param host: name or address, or the path of a unix socket.
+        :param keepalive: seconds; 0 for none.
+        :param bind_address: local address to connect from, with ``bind_port``.
+        :param clean_start: MQTT 5.0: whether the broker forgets the session (clause 3.1.2.4);
+            ``MQTT_CLEAN_START_FIRST_ONLY`` for the first connection only.
+        :param properties: MQTT 5.0 properties of the CONNECT.
+        :raises ConnectionRefusedError: nobody listens there.
+        :raises socket.gaierror: the name is unknown.
+        :raises TimeoutError: no answer within :attr:`connect_timeout`, handshakes included.
+        :raises WebsocketConnectionError: the server refused the WebSocket handshake.
+        :raises ValueError: an argument is not valid.
+        """
+        return _dialling.connect(
+            self, host, port, keepalive, bind_address, bind_port, clean_start, properties
+        )
+
+    def connect_async(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> None:
+        """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
+        _dialling.connect_async(
+            self, host, port, keepalive, bind_address, bind_port, clean_start, properties
+        )
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connects again to where :meth:`connect` went; works in callbacks too.
+
+        The latest call wins: one that another overtakes, from a callback of its own or from another
+        thread, leaves the connection to that one.
+
+        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_NO_CONN`` if ``disconnect()`` or ``loop_stop()``
+            came between.
+        :raises ValueError: there was no :meth:`connect` or :meth:`connect_async`.
+        """
+        return _dialling.reconnect(self)
+
+    def disconnect(
+        self,
+        reasoncode: ReasonCode | None = None,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Sends DISCONNECT behind everything published so far, and ends the connection.
+
+        The broker drops the will (OASIS MQTT 5.0, clause 3.14.4). It does not wait for acknowledgements,
+        as :meth:`close` does. Without a connection it only stops
+        reconnecting and returns ``MQTT_ERR_NO_CONN``.
+
+        :param reasoncode: MQTT 5.0: why; success when left out.
+        :param properties: MQTT 5.0 properties of the DISCONNECT.
+        """
+        return _dialling.disconnect(self, reasoncode, properties)
+
+    def connect_srv(
+        self,
+        domain: str | None = None,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Connects to a broker that the SRV records of a domain name, in their order.
+
+        The records are those of ``_mqtt._tcp``, and with TLS of ``_secure-mqtt._tcp``. The other
+        arguments are those of :meth:`connect`.
+
+        :param domain: this host's own when left out.
+        :raises ValueError: dnspython is missing, there is no such record, or no broker answered.
+        """
+        return _service_records.connect(
+            self, domain, keepalive, bind_address, bind_port, clean_start, properties
+        )
+
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the connection and it still stands."""
+        return _dialling.is_connected(self)
+
+    # Requests: _client/subscriptions.py
+
+    def subscribe(
+        self,
+        topic: Any,
+        qos: int = 0,
+        options: SubscribeOptions | None = None,
+        properties: Properties | None = None,
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Subscribes to one topic filter or several.
+
+        :param topic: a filter; a tuple ``(filter, qos)`` or, with MQTT 5.0,
+            ``(filter, SubscribeOptions)``; or a list of such tuples.
+        :param qos: 0, 1 or 2, for a filter alone.
+        :param options: with MQTT 5.0, for a filter alone, in place of ``qos``.
+        :param properties: MQTT 5.0 properties of the SUBSCRIBE.
+        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_subscribe``. Without a
+            connection ``(MQTT_ERR_NO_CONN, None)``.
+        :raises ValueError: a filter, QoS or option is not valid.
+        """
+        return _subscriptions.subscribe(self, topic, qos, options, properties)
+
+    def unsubscribe(
+        self, topic: str | list[str], properties: Properties | None = None
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Unsubscribes from one topic filter or a list of them.
+
+        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_unsubscribe``. Without a
+            connection ``(MQTT_ERR_NO_CONN, None)``.
+        :raises ValueError: a filter is not valid.
+        """
+        return _subscriptions.unsubscribe(self, topic, properties)
+
+    # Ways to run it: _client/loops.py
+
+    @_drops("max_packets", 1)
+    def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        """Waits up to ``timeout`` seconds for events and calls their callbacks.
+
+        :returns: ``MQTT_ERR_SUCCESS``, else why there is no connection any more. It does not
+            reconnect.
+        :raises ValueError: ``timeout`` is negative.
+        """
+        return self._loop(timeout)
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Calls the callbacks of what arrived; for event loops that watch :meth:`socket`.
+
+        ``max_packets`` is accepted for compatibility and has no effect, as in paho.
+        """
+        return MQTTErrorCode.MQTT_ERR_NO_CONN if self._sock is None else _loops.drain(self)
+
+    @_drops("max_packets", 0)
+    def loop_write(self) -> MQTTErrorCode:
+        """Has nothing to do: the engine writes by itself."""
+        return (
+            MQTTErrorCode.MQTT_ERR_NO_CONN if self._sock is None else MQTTErrorCode.MQTT_ERR_SUCCESS
+        )
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """Has nothing to do: the engine keeps the connection alive by itself."""
+        return (
+            MQTTErrorCode.MQTT_ERR_NO_CONN if self._sock is None else MQTTErrorCode.MQTT_ERR_SUCCESS
+        )
+
+    def want_write(self) -> bool:
+        """Always False: an event loop never needs to watch for writing."""
+        return False
+
+    def socket(self) -> ConnectionSocket | None:
+        """The connection's socket for event loops, or None.
+
+        It is readable when :meth:`loop_read` has something to do.
+        """
+        return self._sock
+
+    @_drops("max_packets", 1, before_a_bool=True)
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """Calls callbacks, and reconnects, until :meth:`disconnect` or :meth:`loop_stop`.
+
+        :param timeout: seconds; an upper bound of one wait.
+        :param retry_first_connection: after :meth:`connect_async`, keep trying.
+        :returns: the result code of the last round.
+        :raises OSError: the first connection failed and is not retried.
+        """
+        return _loops.loop_forever(self, timeout, retry_first_connection)
+
+    def loop_start(self) -> MQTTErrorCode:
+        """Runs the loop on a thread of its own until :meth:`loop_stop`.
+
+        An exception in a callback is reported to ``threading.excepthook``; the thread lives on.
+
+        :returns: ``MQTT_ERR_SUCCESS``, or ``MQTT_ERR_INVAL`` if the thread runs already.
+        :raises RuntimeError: the system gives no thread; another call may get one.
+        """
+        return _loops.loop_start(self)
+
+    @_drops("force", 0)
+    def loop_stop(self) -> MQTTErrorCode:
+        """Ends the thread of :meth:`loop_start`; the connection stays as it is.
+
+        It returns within 200 ms.  Dialling is given up; the next :meth:`loop_start` dials again.
+
+        :returns: ``MQTT_ERR_SUCCESS``; ``MQTT_ERR_AGAIN`` if a callback still runs: the thread ends
+            when it returns, and another call waits for that again; ``MQTT_ERR_INVAL`` if there is
+            no thread.
+        """
+        return _loops.loop_stop(self)
+
+    def message_retry_set(self, retry: float) -> None:
+        """Has no effect, as in paho-mqtt 1.6: a message is sent again when the connection is."""
+        _warn_of_older_call("message_retry_set() is paho-mqtt 1.x and has no effect; leave it out")
+
+    # What programs override or replace, and oxmqtt calls: the table in docs/compatibility.md says who does.
+
+    _easy_log = _overridable(_log.write)
+    _create_socket = _transport.create_socket
+    _create_socket_connection = _transport.create_socket_connection
+    _create_unix_socket_connection = _transport.create_unix_socket_connection
+    _get_proxy = _proxies.get_proxy
+    _ssl_wrap_socket = _tls.wrap_socket
+    _packet_queue = _packets.queue
+    _send_pingreq = _packets.send_pingreq
+    _mid_generate = _overridable(_packets.next_mid)
+    _handle_connack = _events.handle_connack
+    _handle_on_message = _overridable(_events.handle_on_message)
+    _do_on_publish = _overridable(_events.do_on_publish)
+    _do_on_disconnect = _events.do_on_disconnect
+    _loop = _loops.one_round
+    _thread_main = _loops.thread_main
+    _sock_close = _dialling.close_socket
+    _reset_sockets = _dialling.reset_sockets
+    _call_socket_register_write = _packets.without_effect
+    _call_socket_unregister_write = _packets.without_effect
+
+    # What the engine calls (src/bindings/dispatch.rs, client.rs).
+
+    _connack_came = _events.connack_came
+    _suback_came = _events.suback_came
+    _unsuback_came = _events.unsuback_came
+    _handle_auth = _events.handle_auth
+    _handle_published = _events.handle_published
+    _handle_closed = _events.handle_closed
+    _callbacks_for = _events.callbacks_for
+    _message_callback_failed = _events.message_callback_failed
+    _defer = _events.defer
+    _log_message = _log.log_message
+    _log_publish = _log.log_publish
+    _log_resend = _log.log_resend
+    _log_packet = _log.log_packet
+    _take_own_mid = _packets.take_own_mid
+
+
+_private_names.install(Client)
 
 
 if not TYPE_CHECKING:  # to a type checker, every name would exist

@@ -13,8 +13,7 @@ use pyo3::types::PyBytes;
 
 use oxmqtt_engine::{self as engine, Core};
 use oxmqtt_protocol::codec::{
-    PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Version,
-    Will,
+    PacketType, PropertyContext, QoS, ReasonCode, RetainHandling, SubscriptionOptions, Will,
 };
 use oxmqtt_protocol::session::{ConnectOptions, Session, SubscriptionRequest};
 
@@ -28,6 +27,7 @@ use super::handshake::{HandshakeLayers, Relay};
 use super::inspect;
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
+use super::settings::{Listeners, Settings};
 use super::shared::Shared;
 
 /// The native engine of one client. Internal: `oxmqtt.client.Client` is its only user.
@@ -53,78 +53,22 @@ type WillArguments<'py> = (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, 
 
 #[pymethods]
 impl Engine {
-    /// Changes settings; those left out stay.
-    #[pyo3(signature = (*, version=None, max_inflight=None, max_queued=None,
-                        max_packet_size=None, manual_ack=None, report_acked=None, report_sent=None, trace=None,
-                        event_driven=None, looping=None, survives_exceptions=None,
-                        on_message_is_method=None, own_mids=None, cooperative=None,
-                        awaits_callbacks=None, accepts_auth=None, dialling=None, threaded=None))]
-    #[allow(clippy::too_many_arguments)]
-    fn configure(
-        &self,
-        version: Option<u8>,
-        max_inflight: Option<u64>,
-        max_queued: Option<usize>,
-        max_packet_size: Option<usize>,
-        manual_ack: Option<bool>,
-        report_acked: Option<bool>,
-        report_sent: Option<bool>,
-        trace: Option<bool>,
-        event_driven: Option<bool>,
-        looping: Option<bool>,
-        survives_exceptions: Option<bool>,
-        on_message_is_method: Option<bool>,
-        own_mids: Option<bool>,
-        cooperative: Option<bool>,
-        awaits_callbacks: Option<bool>,
-        accepts_auth: Option<bool>,
-        dialling: Option<bool>,
-        threaded: Option<bool>,
-    ) -> PyResult<()> {
-        let version = match version {
-            Some(level) => Some(
-                Version::from_level(level)
-                    .ok_or_else(|| PyValueError::new_err("unknown protocol version"))?,
-            ),
-            None => None,
-        };
-        let shared = &self.shared;
-        self.core().with_session(|session| {
-            if let Some(version) = version {
-                session.set_version(version);
-            }
-            let config = session.config_mut();
-            config.max_inflight = max_inflight
-                .map_or(config.max_inflight, |max| u16::try_from(max).unwrap_or(u16::MAX));
-            config.max_queued = max_queued.unwrap_or(config.max_queued);
-            config.max_packet_size = max_packet_size.unwrap_or(config.max_packet_size);
-            config.accepts_auth = accepts_auth.unwrap_or(config.accepts_auth);
-            config.report_acked = report_acked.unwrap_or(config.report_acked);
-            config.report_sent = report_sent.unwrap_or(config.report_sent);
-            config.trace = trace.unwrap_or(config.trace);
-        });
-        let flags = [
-            (&shared.trace, trace),
-            (&shared.manual_ack, manual_ack),
-            (&shared.reports_published, report_sent),
-            (&shared.event_driven, event_driven),
-            (&shared.looping, looping),
-            (&shared.survives_exceptions, survives_exceptions),
-            (&shared.own_mids, own_mids),
-            (&shared.cooperative, cooperative),
-            (&shared.awaits_callbacks, awaits_callbacks),
-            (&shared.dialling, dialling),
-            (&shared.threaded, threaded),
-        ];
-        for (flag, value) in flags {
-            if let Some(value) = value {
-                flag.store(value, Ordering::Relaxed);
-            }
-        }
-        if let Some(is_method) = on_message_is_method {
-            self.callbacks.slots().on_message_is_method = is_method;
-        }
-        Ok(())
+    /// Takes the settings over, from now on.
+    fn configure(&self, settings: Settings) -> PyResult<()> {
+        exit::guard_thread();
+        settings.apply(&self.shared)
+    }
+
+    /// Takes over who listens.
+    fn listen(&self, listeners: Listeners) {
+        exit::guard_thread();
+        listeners.apply(&self.shared);
+        self.callbacks.slots().on_message_is_method = listeners.on_message_is_method;
+    }
+
+    /// AUTH is for us: the client has an authentication method.
+    fn accept_auth(&self) {
+        self.core().with_session(|session| session.config_mut().accepts_auth = true);
     }
 
     /// Takes a connected socket over, by its descriptor, with the layers whose handshakes are done on
@@ -411,9 +355,33 @@ impl Engine {
         self.core().inbox.len()
     }
 
+    /// A loop function runs.
     #[getter]
     fn looping(&self) -> bool {
         self.shared.looping.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_looping(&self, looping: bool) {
+        self.shared.looping.store(looping, Ordering::Relaxed);
+    }
+
+    /// The loop has a thread of its own.
+    #[setter]
+    fn set_threaded(&self, threaded: bool) {
+        self.shared.threaded.store(threaded, Ordering::Relaxed);
+    }
+
+    /// Somebody makes a connection.
+    #[setter]
+    fn set_dialling(&self, dialling: bool) {
+        self.shared.dialling.store(dialling, Ordering::Relaxed);
+    }
+
+    /// The loop goes on behind a callback's exception.
+    #[setter]
+    fn set_survives_exceptions(&self, survives: bool) {
+        self.shared.survives_exceptions.store(survives, Ordering::Relaxed);
     }
 
     #[getter]

@@ -20,6 +20,7 @@ mod message;
 mod message_info;
 mod pending;
 mod publishing;
+mod settings;
 mod shared;
 mod tables;
 mod topic_cache;

@@ -94,7 +94,7 @@ def test_private_methods_that_programs_override(mqtt: ModuleType) -> None:
     )
     for name in names.split():
         expected = parameters(getattr(paho_client.Client, name))
-        assert parameters(getattr(mqtt.Client, name)) == expected, name
+        assert parameters(getattr(mqtt.Client, name))[1:] == expected[1:], name
 
 
 # Mocks

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..enums import LogLevel, _ConnectionState
+from . import loops
 from .greenlets import threads_are_greenlets
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _is_handed_over(client: Client) -> bool:
     """What waits for a connection waits on while somebody makes one."""
     if not client._engine.flush(0):
         return False
-    is_connecting = client._dialling or client._has_loop() or client._thread is not None
+    is_connecting = client._dialling or loops.has_loop(client) or client._thread is not None
     return not (client._engine.unfinished and client._sock is None and is_connecting)
 
 

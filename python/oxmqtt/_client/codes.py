@@ -124,3 +124,10 @@ def _base62(
         num, digit = divmod(num, 62)
         text = base[digit] + text
     return text.rjust(padding, base[0])
+
+
+def random_client_id() -> bytes:
+    """A client identifier for servers that want one (MQTT 3.1 and some of 3.1.1)."""
+    import uuid
+
+    return _base62(uuid.uuid4().int, padding=22).encode("utf8")

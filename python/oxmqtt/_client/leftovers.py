@@ -14,7 +14,7 @@ from typing import Any
 from ..enums import _ConnectionState
 from . import types
 from .codes import _base62
-from .options import encode_payload
+from .settings import encode_payload
 from .sockets import ConnectionSocket
 from .types import *  # noqa: F403
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..enums import LogLevel
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from .configuration import Configuration
 
 #: The levels of ``logging``, which a program without a logger need not load.
 LOGGING_LEVEL = {
@@ -62,3 +66,47 @@ def connack_line(flags: int, reason: Any, properties: Any, with_properties: bool
     if with_properties:
         return "Received CONNACK (%s, %s) properties=%s", (flags, reason, properties)
     return "Received CONNACK (%s, %s)", (flags, reason)
+
+
+def write(client: Configuration, level: LogLevel, fmt: str, *args: Any) -> None:
+    """Passes a line to ``on_log`` and to the logger."""
+    on_log = client.on_log
+    if on_log is not None:
+        try:
+            on_log(client, client._userdata, level, fmt % args)  # type: ignore[arg-type]
+        except Exception:  # a log callback has nowhere to report to
+            pass
+    logger = client._settings.logger
+    if logger is not None:
+        logger.log(LOGGING_LEVEL[level], fmt, *args)
+
+
+def log_message(client: Client, message: Any) -> None:
+    traits = (message.dup, message.qos, message.retain, message.mid)
+    size, properties = len(message.payload), message.properties
+    line, args = publish_line(
+        False, traits, message.topic, size, properties, client._settings.is_v5
+    )
+    client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+
+
+def log_publish(
+    client: Client, qos: int, retain: bool, mid: int, topic: str, properties: Any, size: int
+) -> None:
+    traits = (False, qos, retain, mid)
+    name = topic.encode("utf-8")
+    line, args = publish_line(True, traits, name, size, properties, client._settings.is_v5)  # type: ignore[arg-type]
+    client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+
+
+def log_resend(client: Client, message: Any) -> None:
+    traits = (True, message.qos, message.retain, message.mid)
+    size, properties = len(message.payload), message.properties
+    name = message.topic.encode("utf-8")
+    line, args = publish_line(True, traits, name, size, properties, client._settings.is_v5)
+    client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+
+
+def log_packet(client: Client, sent: bool, name: str, mid: int | None) -> None:
+    line, args = packet_line(sent, name, mid)
+    client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)

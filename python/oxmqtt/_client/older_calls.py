@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
     """Warns the caller of a decorated method."""
     warnings.warn(text, category=DeprecationWarning, stacklevel=3)
 
@@ -29,7 +29,7 @@ def without_api_version(init: F) -> F:
     @functools.wraps(init)
     def called(self: Any, *args: Any, **kwargs: Any) -> None:
         if args and (args[0] is None or isinstance(args[0], (str, bytes))):
-            _warn(
+            warn(
                 "Client(client_id) is paho-mqtt 1.x; use Client(CallbackAPIVersion.VERSION2, client_id)"
             )
             args = (CallbackAPIVersion.VERSION1, *args)
@@ -54,17 +54,9 @@ def drops(argument: str, position: int, *, before_a_bool: bool = False) -> Calla
                 args = args[:position] + args[position + 1 :]
             else:
                 return method(self, *args, **kwargs)
-            _warn(f"{method.__name__}({argument}) is paho-mqtt 1.x and has no effect; leave it out")
+            warn(f"{method.__name__}({argument}) is paho-mqtt 1.x and has no effect; leave it out")
             return method(self, *args, **kwargs)
 
         return called  # type: ignore[return-value]
 
     return decorate
-
-
-class OlderCalls:
-    """Methods that paho-mqtt 2 does not have any more."""
-
-    def message_retry_set(self, retry: float) -> None:
-        """Has no effect, as in paho-mqtt 1.6: a message is sent again when the connection is."""
-        _warn("message_retry_set() is paho-mqtt 1.x and has no effect; leave it out")

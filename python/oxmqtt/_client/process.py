@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from ..enums import _ConnectionState
+from . import loops
 
 if TYPE_CHECKING:
-    from .loops import Loops
+    from ..client import Client
 
-_clients: weakref.WeakSet[Loops] = weakref.WeakSet()
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 #: Seconds that the exit takes at the most: running callbacks get the first part, and unsent packets all
 #: that is left.
@@ -27,7 +28,7 @@ _EXIT_BOUND = 0.8
 _EXIT_TLS = 0.2
 
 
-def register(client: Loops) -> None:
+def register(client: Client) -> None:
     _clients.add(client)
 
 
@@ -44,7 +45,7 @@ def _leave() -> None:
         thread = client._thread
         if thread is not None and thread is not threading.current_thread():
             client._thread_terminate = True
-            client._interrupt()
+            loops.interrupt(client)
             threads.append(thread)
     for thread in threads:
         _join(thread, started + _EXIT_CALLBACKS)

@@ -9,10 +9,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from .state import ClientState
-
 if TYPE_CHECKING:
+    from ..client import Client
     from .addresses import Source
+    from .settings import Settings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KEYS = (
@@ -55,53 +55,44 @@ def is_valid(proxy: Any) -> bool:
     return proxy.get("proxy_type") in types and bool(proxy.get("proxy_addr"))
 
 
-class Proxies(ClientState):
-    """A proxy is one that :meth:`proxy_set` named, else the environment's ``mqtt_proxy``, else PySocks'
-    default.
-    """
+def check(proxy: dict[str, Any]) -> None:
+    """:raises ValueError: PySocks is missing, or it would not take that."""
+    if pysocks() is None:
+        raise ValueError("PySocks must be installed for proxy support.")
+    if not is_valid(proxy):
+        raise ValueError("proxy_type and/or proxy_addr are invalid.")
+    for name, value in proxy.items():
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise ValueError(f"control characters are not allowed in {name}")
 
-    def proxy_set(self, **proxy_args: Any) -> None:
-        """Connects through a SOCKS or HTTP proxy.
 
-        :param proxy_args: ``proxy_type``: ``socks.HTTP``, ``socks.SOCKS4`` or ``socks.SOCKS5`` of PySocks;
-            ``proxy_addr``: its name or address; ``proxy_port``: 8080 for HTTP and 1080 for SOCKS when
-            left out; ``proxy_rdns``: whether the proxy resolves the broker's name, True when left out;
-            ``proxy_username``: for SOCKS5 and HTTP, the user identifier of SOCKS4; ``proxy_password``:
-            for SOCKS5 and HTTP.
-        :raises ValueError: PySocks is missing, or an argument is not valid.
-        """
-        if pysocks() is None:
-            raise ValueError("PySocks must be installed for proxy support.")
-        if not is_valid(proxy_args):
-            raise ValueError("proxy_type and/or proxy_addr are invalid.")
-        for name, value in proxy_args.items():
-            if isinstance(value, str) and _CONTROL.search(value):
-                raise ValueError(f"control characters are not allowed in {name}")
-        self._proxy = proxy_args
+def get_proxy(client: Client) -> dict[str, Any] | None:
+    """The arguments for PySocks; None for no proxy."""
+    settings = client._settings
+    if settings.proxy and is_valid(settings.proxy):
+        return settings.proxy
+    return _proxy_of_environment(settings.host) or _default_proxy()
 
-    def _get_proxy(self) -> dict[str, Any] | None:
-        if self._proxy and is_valid(self._proxy):
-            return self._proxy
-        return _proxy_of_environment(self._host) or _default_proxy()
 
-    def _may_have_proxy(self) -> bool:
-        """Whether :meth:`_get_proxy` has to be asked, which may load modules and ask the system."""
-        return bool(self._proxy) or _may_be_in_environment() or _default_proxy() is not None
+def may_have_proxy(settings: Settings) -> bool:
+    """Whether ``_get_proxy()`` has to be asked, which may load modules and ask the system."""
+    return bool(settings.proxy) or _may_be_in_environment() or _default_proxy() is not None
 
-    def _connect_by_proxy(self, source: Source, until: float) -> socket.socket | None:
-        """A connection through the proxy; None if there is none to use."""
-        proxy = self._get_proxy()
-        if proxy is None:
-            return None
-        if _CONTROL.search(self._host):
-            raise ValueError("Invalid host.")
-        connected: socket.socket = pysocks().create_connection(
-            (self._host, self._port),
-            timeout=max(until - time.monotonic(), 0.001),
-            source_address=source,
-            **proxy,
-        )
-        return connected
+
+def connect_by_proxy(client: Client, source: Source, until: float) -> socket.socket | None:
+    """A connection through the proxy; None if there is none to use."""
+    proxy = client._get_proxy()
+    if proxy is None:
+        return None
+    if _CONTROL.search(client._settings.host):
+        raise ValueError("Invalid host.")
+    connected: socket.socket = pysocks().create_connection(
+        (client._settings.host, client._settings.port),
+        timeout=max(until - time.monotonic(), 0.001),
+        source_address=source,
+        **proxy,
+    )
+    return connected
 
 
 def _may_be_in_environment() -> bool:

@@ -6,10 +6,10 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .dialling import Dialling
-from .state import MQTT_CLEAN_START_FIRST_ONLY
+from .settings import MQTT_CLEAN_START_FIRST_ONLY
 
 if TYPE_CHECKING:
+    from ..client import Client
     from ..enums import MQTTErrorCode
     from ..properties import Properties
     from .types import CleanStartOption
@@ -30,55 +30,43 @@ def in_order(records: Iterable[Any]) -> Iterator[Any]:
         yield chosen
 
 
-class ServiceRecords(Dialling):
-    """``connect_srv``."""
-
-    def connect_srv(
-        self,
-        domain: str | None = None,
-        keepalive: int = 60,
-        bind_address: str = "",
-        bind_port: int = 0,
-        clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
-        properties: Properties | None = None,
-    ) -> MQTTErrorCode:
-        """Connects to a broker that the SRV records of a domain name, in their order.
-
-        The records are those of ``_mqtt._tcp``, and with TLS of ``_secure-mqtt._tcp``. The other
-        arguments are those of :meth:`connect`.
-
-        :param domain: this host's own when left out.
-        :raises ValueError: dnspython is missing, there is no such record, or no broker answered.
-        """
+def connect(
+    client: Client,
+    domain: str | None = None,
+    keepalive: int = 60,
+    bind_address: str = "",
+    bind_port: int = 0,
+    clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
+    properties: Properties | None = None,
+) -> MQTTErrorCode:
+    """Connects to a broker that the SRV records of a domain name, in their order."""
+    try:
+        import dns.resolver
+    except ImportError:
+        raise ValueError('No DNS resolver library found, try "pip install dnspython".') from None
+    if domain is None:
+        domain = socket.getfqdn()
+        domain = domain[domain.find(".") + 1 :]
+    service = "_secure-mqtt" if client._settings.ssl else "_mqtt"
+    try:
+        answer = dns.resolver.resolve(
+            f"{service}._tcp.{domain}", "SRV", lifetime=client._settings.connect_timeout
+        )
+    except (
+        dns.resolver.NXDOMAIN,
+        dns.resolver.NoAnswer,
+        dns.resolver.NoNameservers,
+    ) as error:
+        raise ValueError(f"No answer/NXDOMAIN for SRV in {domain}") from error
+    last: OSError | None = None
+    for record in in_order(answer):
+        host = record.target.to_text(omit_final_dot=True)
+        if host == ".":  # the service is decidedly not available (RFC 2782)
+            continue
         try:
-            import dns.resolver
-        except ImportError:
-            raise ValueError(
-                'No DNS resolver library found, try "pip install dnspython".'
-            ) from None
-        if domain is None:
-            domain = socket.getfqdn()
-            domain = domain[domain.find(".") + 1 :]
-        service = "_secure-mqtt" if self._ssl else "_mqtt"
-        try:
-            answer = dns.resolver.resolve(
-                f"{service}._tcp.{domain}", "SRV", lifetime=self._connect_timeout
+            return client.connect(
+                host, record.port, keepalive, bind_address, bind_port, clean_start, properties
             )
-        except (
-            dns.resolver.NXDOMAIN,
-            dns.resolver.NoAnswer,
-            dns.resolver.NoNameservers,
-        ) as error:
-            raise ValueError(f"No answer/NXDOMAIN for SRV in {domain}") from error
-        last: OSError | None = None
-        for record in in_order(answer):
-            host = record.target.to_text(omit_final_dot=True)
-            if host == ".":  # the service is decidedly not available (RFC 2782)
-                continue
-            try:
-                return self.connect(
-                    host, record.port, keepalive, bind_address, bind_port, clean_start, properties
-                )
-            except OSError as error:
-                last = error
-        raise ValueError("No SRV hosts responded") from last
+        except OSError as error:
+            last = error
+    raise ValueError("No SRV hosts responded") from last

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..enums import LogLevel, MQTTErrorCode
 from ..properties import Properties
 from ..subscribeoptions import SubscribeOptions
-from .state import ClientState
+from .listening import is_own
+from .packets import take_own_mid
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 _SHARE = "$share/"
 
@@ -44,140 +48,129 @@ def _text(topic: Any) -> str:
     return encoded.decode("utf-8")
 
 
-class Subscriptions(ClientState):
-    """Requests that the broker answers with the packet identifier they return."""
-
-    def subscribe(
-        self,
-        topic: Any,
-        qos: int = 0,
-        options: SubscribeOptions | None = None,
-        properties: Properties | None = None,
-    ) -> tuple[MQTTErrorCode, int | None]:
-        """Subscribes to one topic filter or several.
-
-        :param topic: a filter; a tuple ``(filter, qos)`` or, with MQTT 5.0,
-            ``(filter, SubscribeOptions)``; or a list of such tuples.
-        :param qos: 0, 1 or 2, for a filter alone.
-        :param options: with MQTT 5.0, for a filter alone, in place of ``qos``.
-        :param properties: MQTT 5.0 properties of the SUBSCRIBE.
-        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_subscribe``. Without a
-            connection ``(MQTT_ERR_NO_CONN, None)``.
-        :raises ValueError: a filter, QoS or option is not valid.
-        """
-        filters = (
-            self._filters_v5(topic, qos, options) if self._v5 else self._filters_v3(topic, qos)
+def subscribe(
+    client: Client,
+    topic: Any,
+    qos: int = 0,
+    options: SubscribeOptions | None = None,
+    properties: Properties | None = None,
+) -> tuple[MQTTErrorCode, int | None]:
+    """Subscribes to one topic filter or several."""
+    filters = (
+        _filters_v5(client, topic, qos, options)
+        if client._settings.is_v5
+        else _filters_v3(client, topic, qos)
+    )
+    if not filters:
+        raise ValueError("No topic specified, or incorrect topic type.")
+    for topic_filter, chosen in filters:
+        _check_filter(client, topic_filter)
+        if client._settings.is_v5 and chosen.noLocal and topic_filter.startswith(_SHARE):
+            raise ValueError("A shared subscription cannot have the No Local option.")
+    if client._sock is None:
+        return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+    packed = [
+        (
+            topic_filter,
+            chosen.pack()[0] if isinstance(chosen, SubscribeOptions) else int(chosen),
         )
-        if not filters:
-            raise ValueError("No topic specified, or incorrect topic type.")
-        for topic_filter, chosen in filters:
-            self._check_filter(topic_filter)
-            if self._v5 and chosen.noLocal and topic_filter.startswith(_SHARE):
-                raise ValueError("A shared subscription cannot have the No Local option.")
-        if self._sock is None:
-            return MQTTErrorCode.MQTT_ERR_NO_CONN, None
-        packed = [
-            (
-                topic_filter,
-                chosen.pack()[0] if isinstance(chosen, SubscribeOptions) else int(chosen),
-            )
-            for topic_filter, chosen in filters
-        ]
-        if self._is_own("_mid_generate"):
-            self._take_own_mid()
-        rc, mid = self._engine.subscribe(packed, properties if self._v5 else None)
-        if mid is not None:
-            topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
-            self._log_request("Sending SUBSCRIBE (d%d, m%d) %s", False, mid, topics)
-        return MQTTErrorCode(rc), mid
+        for topic_filter, chosen in filters
+    ]
+    if is_own(client, "_mid_generate"):
+        take_own_mid(client)
+    rc, mid = client._engine.subscribe(packed, properties if client._settings.is_v5 else None)
+    if mid is not None:
+        topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
+        _log_request(client, "Sending SUBSCRIBE (d%d, m%d) %s", False, mid, topics)
+    return MQTTErrorCode(rc), mid
 
-    def _check_filter(self, topic_filter: str) -> None:
-        _check_levels(topic_filter)
-        if self._v5:  # before, $share is an extension of some servers
-            _check_shared_filter(topic_filter)
 
-    def _filters_v3(self, topic: Any, qos: Any) -> list[tuple[str, Any]]:
-        if isinstance(topic, tuple):
-            topic, qos = topic
-        if isinstance(topic, (bytes, str)):
-            _check_qos(qos)
-            if len(topic) == 0:
-                raise ValueError("Invalid topic.")
-            return [(_text(topic), qos)]
-        if not isinstance(topic, list):
-            return []
-        if not topic:
-            raise ValueError("Empty topic list")
-        filters = []
-        for name, level in topic:
-            if isinstance(level, SubscribeOptions):
-                raise ValueError("Invalid QoS level.")
-            _check_qos(level)
-            if name is None or len(name) == 0 or not isinstance(name, (bytes, str)):
-                raise ValueError("Invalid topic.")
-            filters.append((_text(name), level))
-        return filters
+def _check_filter(client: Client, topic_filter: str) -> None:
+    _check_levels(topic_filter)
+    if client._settings.is_v5:  # before, $share is an extension of some servers
+        _check_shared_filter(topic_filter)
 
-    def _filters_v5(self, topic: Any, qos: Any, options: Any) -> list[tuple[str, Any]]:
-        wrong_options = "Subscribe options must be instance of SubscribeOptions class."
-        if isinstance(topic, tuple):
-            topic, options = topic
-            if not isinstance(options, SubscribeOptions):
-                raise ValueError(wrong_options)
-        if isinstance(topic, (bytes, str)):
-            _check_qos(qos)
-            if options is None:
-                options = SubscribeOptions(qos=qos)
-            elif qos != 0:
-                raise ValueError("Subscribe options and qos parameters cannot be combined.")
-            if not isinstance(options, SubscribeOptions):
-                raise ValueError(wrong_options)
-            return [(_text(topic), options)]
-        if not isinstance(topic, list):
-            return []
-        if not topic:
-            raise ValueError("Empty topic list")
-        filters = []
-        for name, chosen in topic:
-            if not isinstance(chosen, SubscribeOptions):
-                _check_qos(chosen)
-                chosen = SubscribeOptions(qos=chosen)
-            filters.append((_text(name), chosen))
-        return filters
 
-    def unsubscribe(
-        self, topic: str | list[str], properties: Properties | None = None
-    ) -> tuple[MQTTErrorCode, int | None]:
-        """Unsubscribes from one topic filter or a list of them.
-
-        :returns: ``(MQTT_ERR_SUCCESS, mid)``; ``mid`` names the answer in ``on_unsubscribe``. Without a
-            connection ``(MQTT_ERR_NO_CONN, None)``.
-        :raises ValueError: a filter is not valid.
-        """
-        if topic is None:
+def _filters_v3(client: Client, topic: Any, qos: Any) -> list[tuple[str, Any]]:
+    if isinstance(topic, tuple):
+        topic, qos = topic
+    if isinstance(topic, (bytes, str)):
+        _check_qos(qos)
+        if len(topic) == 0:
             raise ValueError("Invalid topic.")
-        topics: Any = [topic] if isinstance(topic, (bytes, str)) else topic
-        if not isinstance(topics, list):
-            raise ValueError("No topic specified, or incorrect topic type.")
-        filters = []
-        for name in topics:
-            if len(name) == 0 or not isinstance(name, (bytes, str)):
-                raise ValueError("Invalid topic.")
-            filters.append(_text(name))
-            self._check_filter(filters[-1])
-        if self._sock is None:
-            return MQTTErrorCode.MQTT_ERR_NO_CONN, None
-        if self._is_own("_mid_generate"):
-            self._take_own_mid()
-        rc, mid = self._engine.unsubscribe(filters, properties if self._v5 else None)
-        if mid is not None:
-            encoded = [name.encode("utf-8") for name in filters]
-            if self._v5:
-                line = "Sending UNSUBSCRIBE (d%d, m%d) %s %s"
-                self._log_request(line, False, mid, properties, encoded)
-            else:
-                self._log_request("Sending UNSUBSCRIBE (d%d, m%d) %s", False, mid, encoded)
-        return MQTTErrorCode(rc), mid
+        return [(_text(topic), qos)]
+    if not isinstance(topic, list):
+        return []
+    if not topic:
+        raise ValueError("Empty topic list")
+    filters = []
+    for name, level in topic:
+        if isinstance(level, SubscribeOptions):
+            raise ValueError("Invalid QoS level.")
+        _check_qos(level)
+        if name is None or len(name) == 0 or not isinstance(name, (bytes, str)):
+            raise ValueError("Invalid topic.")
+        filters.append((_text(name), level))
+    return filters
 
-    def _log_request(self, line: str, *args: Any) -> None:
-        self._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
+
+def _filters_v5(client: Client, topic: Any, qos: Any, options: Any) -> list[tuple[str, Any]]:
+    wrong_options = "Subscribe options must be instance of SubscribeOptions class."
+    if isinstance(topic, tuple):
+        topic, options = topic
+        if not isinstance(options, SubscribeOptions):
+            raise ValueError(wrong_options)
+    if isinstance(topic, (bytes, str)):
+        _check_qos(qos)
+        if options is None:
+            options = SubscribeOptions(qos=qos)
+        elif qos != 0:
+            raise ValueError("Subscribe options and qos parameters cannot be combined.")
+        if not isinstance(options, SubscribeOptions):
+            raise ValueError(wrong_options)
+        return [(_text(topic), options)]
+    if not isinstance(topic, list):
+        return []
+    if not topic:
+        raise ValueError("Empty topic list")
+    filters = []
+    for name, chosen in topic:
+        if not isinstance(chosen, SubscribeOptions):
+            _check_qos(chosen)
+            chosen = SubscribeOptions(qos=chosen)
+        filters.append((_text(name), chosen))
+    return filters
+
+
+def unsubscribe(
+    client: Client, topic: str | list[str], properties: Properties | None = None
+) -> tuple[MQTTErrorCode, int | None]:
+    """Unsubscribes from one topic filter or a list of them."""
+    if topic is None:
+        raise ValueError("Invalid topic.")
+    topics: Any = [topic] if isinstance(topic, (bytes, str)) else topic
+    if not isinstance(topics, list):
+        raise ValueError("No topic specified, or incorrect topic type.")
+    filters = []
+    for name in topics:
+        if len(name) == 0 or not isinstance(name, (bytes, str)):
+            raise ValueError("Invalid topic.")
+        filters.append(_text(name))
+        _check_filter(client, filters[-1])
+    if client._sock is None:
+        return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+    if is_own(client, "_mid_generate"):
+        take_own_mid(client)
+    rc, mid = client._engine.unsubscribe(filters, properties if client._settings.is_v5 else None)
+    if mid is not None:
+        encoded = [name.encode("utf-8") for name in filters]
+        if client._settings.is_v5:
+            line = "Sending UNSUBSCRIBE (d%d, m%d) %s %s"
+            _log_request(client, line, False, mid, properties, encoded)
+        else:
+            _log_request(client, "Sending UNSUBSCRIBE (d%d, m%d) %s", False, mid, encoded)
+    return MQTTErrorCode(rc), mid
+
+
+def _log_request(client: Client, line: str, *args: Any) -> None:
+    client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)

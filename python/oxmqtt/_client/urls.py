@@ -8,7 +8,7 @@ from ..enums import CallbackAPIVersion, MQTTProtocolVersion
 from ..packettypes import PacketTypes
 from ..properties import Properties
 from ..url import BrokerUrl, parse
-from .state import MQTT_CLEAN_START_FIRST_ONLY
+from .settings import MQTT_CLEAN_START_FIRST_ONLY
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -72,16 +72,16 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
         given = read(url)
         _adopt(client, given)
         _follow(client, given)
-    known = client._broker_url
+    known = client._settings.broker_url
     if known is None:
         raise ValueError("connect_url() needs a URL: the client was not made by from_url()")
     arguments: dict[str, Any] = {"host": known.host, "port": known.port or 1883}
     if known.keepalive is not None:
         arguments["keepalive"] = known.keepalive
-    if client._v5:
+    if client._settings.is_v5:
         clean = known.clean_start
         arguments["clean_start"] = MQTT_CLEAN_START_FIRST_ONLY if clean is None else clean
-    properties = connect_properties(known, client._v5)
+    properties = connect_properties(known, client._settings.is_v5)
     if properties is not None:
         arguments["properties"] = properties
     return arguments
@@ -89,39 +89,41 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
 
 def _adopt(client: Client, url: BrokerUrl) -> None:
     """Takes over what otherwise the constructor sets, and forgets what another URL has set."""
-    before = client._broker_url
-    if client._url_context is not None and client._ssl_context is client._url_context:
-        client._ssl, client._ssl_context = False, None
+    settings = client._settings
+    before = settings.broker_url
+    if settings.url_context is not None and settings.ssl_context is settings.url_context:
+        settings.ssl, settings.ssl_context = False, None
     if before is not None and before.username is not None and before.username == client.username:
         client.username_pw_set(None)  # another broker has no business with them
-    version = client._protocol if url.version is None else url.version
-    client_id = client._client_id if url.client_id is None else url.client_id.encode("utf-8")
+    version = settings.protocol if url.version is None else url.version
+    client_id = settings.client_id if url.client_id is None else url.client_id.encode("utf-8")
     if version != MQTTProtocolVersion.MQTTv5:
-        clean = getattr(client, "_clean_session", True)
+        clean = settings.clean_session
         if url.clean_start is not None:
             clean = url.clean_start
         if not clean and not client_id:
             raise ValueError("A client id must be provided if clean session is False.")
-        client._clean_session = clean
+        settings.clean_session = clean
     client._sock_close()
-    client._protocol, client._client_id = version, client_id
-    client._transport = url.transport
+    settings.protocol, settings.client_id = version, client_id
+    settings.transport = url.transport
+    client._engine.configure(settings)
 
 
 def _follow(client: Client, url: BrokerUrl) -> None:
     """Sets what has a method or property of its own."""
     files = url.ca_certs, url.certfile, url.keyfile
-    if client._ssl and not url.tls:
+    if client._settings.ssl and not url.tls:
         raise ValueError(f"TLS is set, and {url.scheme} is without: use mqtts or wss")
-    if url.tls and (not client._ssl or any(files) or url.server_hostname or url.insecure):
+    if url.tls and (not client._settings.ssl or any(files) or url.server_hostname or url.insecure):
         client.tls_set(*files, server_hostname=url.server_hostname)
-        client._url_context = client._ssl_context
+        client._settings.url_context = client._settings.ssl_context
         if url.insecure:
             client.tls_insecure_set(True)
     if url.username is not None:
         client.username_pw_set(url.username, url.password)
     if url.transport == "websockets":
-        client.ws_set_options(url.path, client._websocket_extra_headers)
+        client.ws_set_options(url.path, client._settings.websocket_extra_headers)
     if url.connect_timeout is not None:
-        client._connect_timeout = url.connect_timeout
-    client._broker_url = url
+        client._settings.connect_timeout = url.connect_timeout
+    client._settings.broker_url = url

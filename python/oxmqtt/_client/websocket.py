@@ -10,70 +10,44 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from .state import ClientState
-
 if TYPE_CHECKING:
-    from .types import HTTPHeader, WebSocketHeaders
+    from .settings import Settings
+    from .types import HTTPHeader
 
-_DEFAULT_PATH = "/mqtt"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_IN_PATH = re.compile(r"[\x00-\x20\x7f]")
 _BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class WebSockets(ClientState):
-    """For ``transport="websockets"``."""
+def upgrade_request(settings: Settings) -> tuple[bytes, str]:
+    """The request, and the key whose hash the server must answer with.
 
-    def ws_set_options(self, path: str = "/mqtt", headers: WebSocketHeaders | None = None) -> None:
-        """Sets path and headers of the WebSocket handshake.
-
-        :param path: of the resource on the server; None for ``/mqtt``.
-        :param headers: a dict of headers to add to the usual ones or to replace them with, or a
-            function that gets the usual ones and returns those to send; it is called at every
-            connect, so it can sign them.
-        :raises ValueError: ``headers`` is neither, or there are control characters in what is sent.
-        """
-        path = _DEFAULT_PATH if path is None else path
-        check_path(path)
-        if isinstance(headers, dict):
-            check_headers(headers)
-        elif headers is not None and not callable(headers):
-            raise ValueError(
-                "'headers' option to ws_set_options has to be either a dictionary or callable"
-            )
-        self._websocket_path = path
-        if headers is not None:
-            self._websocket_extra_headers = headers
-
-    def _upgrade_request(self) -> tuple[bytes, str]:
-        """The request, and the key whose hash the server must answer with.
-
-        :raises ValueError: there are control characters in it.
-        """
-        key = binascii.b2a_base64(os.urandom(16), newline=False).decode()
-        scheme, default_port = ("https", 443) if self._ssl else ("http", 80)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        if self._port != default_port:
-            host = f"{host}:{self._port}"
-        headers: HTTPHeader = {
-            "Host": host,
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Origin": f"{scheme}://{host}",
-            "Sec-WebSocket-Key": key,
-            "Sec-Websocket-Version": "13",
-            "Sec-Websocket-Protocol": "mqtt",
-        }
-        wanted = self._websocket_extra_headers
-        if isinstance(wanted, dict):
-            headers.update(wanted)
-        elif wanted is not None:
-            headers = wanted(headers)
-        check_path(self._websocket_path)
-        check_headers(headers)
-        lines = [f"GET {self._websocket_path} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode(), key
+    :raises ValueError: there are control characters in it.
+    """
+    key = binascii.b2a_base64(os.urandom(16), newline=False).decode()
+    scheme, default_port = ("https", 443) if settings.ssl else ("http", 80)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if settings.port != default_port:
+        host = f"{host}:{settings.port}"
+    headers: HTTPHeader = {
+        "Host": host,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Origin": f"{scheme}://{host}",
+        "Sec-WebSocket-Key": key,
+        "Sec-Websocket-Version": "13",
+        "Sec-Websocket-Protocol": "mqtt",
+    }
+    wanted = settings.websocket_extra_headers
+    if isinstance(wanted, dict):
+        headers.update(wanted)
+    elif wanted is not None:
+        headers = wanted(headers)
+    check_path(settings.websocket_path)
+    check_headers(headers)
+    lines = [f"GET {settings.websocket_path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode(), key
 
 
 def check_path(path: Any) -> None:

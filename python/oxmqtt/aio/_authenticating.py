@@ -30,9 +30,9 @@ class Authenticating(Connection):
         self._reauthenticated: asyncio.Future[None] | None = None
         if authentication is None:
             return
-        if not self._client._v5:
+        if not self._client._settings.is_v5:
             raise ValueError("Enhanced authentication needs MQTT 5.0")
-        self._client._engine.configure(accepts_auth=True)
+        self._client._engine.accept_auth()
         self._client._on_auth = weakly(self._on_auth)
         self._client.on_pre_connect = weakly(self._before_reconnect)
 
@@ -88,7 +88,7 @@ class Authenticating(Connection):
         properties.AuthenticationMethod = self._authentication.method
         if data is not None:
             properties.AuthenticationData = data
-        self._client._connect_properties = properties
+        self._client._settings.connect_properties = properties
 
     async def _end_authentication(self, connack: Any) -> None:
         """The broker's last word may have to be checked too."""

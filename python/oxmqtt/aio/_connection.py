@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import client as mqtt
+from .._client import dialling, tls
 from .._client.tls_context import load
 from .._client.tls_options import Options
 from .._native import Mailbox
@@ -119,7 +120,7 @@ class Connection:
             self._leave()
             raise
         if self._reconnects:
-            name = f"oxmqtt-{self._client._client_id.decode()}"
+            name = f"oxmqtt-{self._client._settings.client_id.decode()}"
             self._task = loop.create_task(
                 self._keep_connected(weakref.ref(self), runner), name=name
             )
@@ -132,9 +133,11 @@ class Connection:
         except OSError as error:
             raise MqttError(str(error)) from error
         host, *options = self._target
-        if self._client._v5:
-            self._client._mqttv5_first_connect = True
-        self._client._set_target(host, *options, state=mqtt._ConnectionState.MQTT_CS_CONNECTING)
+        if self._client._settings.is_v5:
+            self._client._settings.mqttv5_first_connect = True
+        dialling.set_target(
+            self._client, host, *options, state=mqtt._ConnectionState.MQTT_CS_CONNECTING
+        )
         assert self._loop is not None
         connack = self._waits_for_connack = self._loop.create_future()
         try:
@@ -159,7 +162,7 @@ class Connection:
             server_hostname = given.pop("server_hostname")
             options = Options(**given)
             loaded = await in_thread(lambda: load(options))
-            self._client._secure(loaded, server_hostname)
+            tls.secure(self._client, loaded, server_hostname)
             self._tls_params = None  # not before: a client that wants TLS never connects without
         insecure, self._tls_insecure = self._tls_insecure, None
         if insecure is not None:

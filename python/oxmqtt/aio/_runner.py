@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._client import dialling, loops
 from .._client.needs import AnyNeed
 from .._client.sequences import LoopNeed, Reconnect, Round
 from ..enums import MQTTErrorCode
@@ -45,6 +46,7 @@ class Runner:
 
     def start(self) -> None:
         self._client._on_event_loop = True
+        self._client._observe()
         self._watch()
 
     def _watch(self) -> None:
@@ -65,7 +67,8 @@ class Runner:
     def stop(self) -> None:
         self._unwatch()
         self._client._on_event_loop = False
-        self._client._release_descriptor()
+        self._client._observe()
+        loops.release_descriptor(self._client)
 
     def _readable(self) -> None:
         self._drain()
@@ -94,13 +97,13 @@ class Runner:
             self._rc
             or client._deferred
             or client._sock is None
-            or client._should_exit()
-            or client._connect_due()
+            or loops.should_exit(client)
+            or loops.connect_due(client)
         )
 
     async def connect(self) -> MQTTErrorCode:
         """As ``reconnect()``, without blocking."""
-        return await drive(self._client._reconnecting(), self._take)
+        return await drive(dialling.reconnecting(self._client), self._take)
 
     async def _take(self, need: AnyNeed) -> Any:
         await self._await_deferred()
@@ -108,7 +111,7 @@ class Runner:
 
     async def run(self) -> MQTTErrorCode:
         """As ``loop_forever()``, without blocking."""
-        return await drive(self._client._loop_sequence(math.inf, True), self._satisfy)
+        return await drive(loops.loop_sequence(self._client, math.inf, True), self._satisfy)
 
     async def _satisfy(self, need: LoopNeed) -> MQTTErrorCode:
         if isinstance(need, Reconnect):

@@ -36,10 +36,10 @@ async def running(client: Client) -> AsyncIterator[Client]:
         raise RuntimeError("another loop runs the client")
     if client._state is _ConnectionState.MQTT_CS_NEW:
         raise ValueError("connect_async() has to say where to connect")
-    client._engine.configure(survives_exceptions=True)
+    client._engine.survives_exceptions = True
     runner = Runner(client, None)
     runner.start()
-    task = asyncio.create_task(runner.run(), name=f"oxmqtt-{client._client_id.decode()}")
+    task = asyncio.create_task(runner.run(), name=f"oxmqtt-{client._settings.client_id.decode()}")
     try:
         yield client
         if client.disconnect() == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -49,6 +49,6 @@ async def running(client: Client) -> AsyncIterator[Client]:
         await asyncio.wait({task})
         client._sock_close()
         runner.stop()
-        client._engine.configure(survives_exceptions=False)
+        client._engine.survives_exceptions = False
     if not task.cancelled():
         task.result()

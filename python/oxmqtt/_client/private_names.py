@@ -1,0 +1,155 @@
+"""The private names of paho's client that programs reach into: one table.
+
+They are no API, and yet public programs read, write and override them; ``docs/compatibility.md`` says
+which do. Nothing in oxmqtt itself needs what stands here. Methods that oxmqtt calls too, so that a
+program's own take effect, are in the body of ``oxmqtt.client.Client``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from .configuration import SLOTS
+from .settings import Settings
+from .sockets import waker_pair
+from .views import InMessages, OutMessages, OutPackets
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+#: Settings that take effect at once; the others do at the next connection.
+_LIVE = frozenset(
+    {"protocol", "manual_ack", "max_inflight_messages", "max_queued_messages", "max_packet_size"}
+)
+
+
+class Setting:
+    """A setting, under the name that paho has for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, client: Client | None, owner: type | None = None) -> Any:
+        return getattr(Settings if client is None else client._settings, self._name)
+
+    def __set__(self, client: Client, value: Any) -> None:
+        # For mock.patch, which deletes what it has set: what was there before comes back.
+        vars(client).setdefault("_patched", {})[self._name] = self.__get__(client)
+        self._change(client, value)
+
+    def __delete__(self, client: Client) -> None:
+        self._change(client, vars(client).get("_patched", {}).get(self._name))
+
+    def _change(self, client: Client, value: Any) -> None:
+        setattr(client._settings, self._name, value)
+        if self._name in _LIVE:
+            client._engine.configure(client._settings)
+        elif self._name == "logger":
+            client._observe()
+
+
+class Mutex:
+    """One of paho's locks, made when somebody asks. Home Assistant replaces them, ThingsBoard and tests hold
+    them around other private names. The engine has its own lock, so these guard nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, client: object | None, owner: type | None = None) -> Any:
+        if client is None:
+            return self
+        return vars(client).setdefault(self._name, threading.RLock())
+
+
+class WakerEnd:
+    """One of a pair of sockets: loops of programs wait on the first, and a byte to the second wakes the loop,
+    whether that is ours or the program's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, client: Client | None, owner: type | None = None) -> Any:
+        if client is None:
+            return self
+        given = vars(client).get(self._name)
+        if given is not None or (client._sock is None and client._thread is None):
+            return given
+        pair = vars(client).get("_waker_pair")
+        if pair is None:  # two threads may come here, and get the same
+            pair = vars(client).setdefault("_waker_pair", waker_pair(client._engine))
+        return pair[self._name]
+
+    def __set__(self, client: Client, end: Any) -> None:
+        vars(client)[self._name] = end
+
+
+def close_wakers(client: Client) -> None:
+    own = vars(client)
+    pair = own.pop("_waker_pair", {})
+    for end in (own.pop("_sockpairR", None), own.pop("_sockpairW", None), *pair.values()):
+        if end is not None:
+            end.close()
+
+
+def _no_effect(client: Client, value: object) -> None:
+    """Messages and packets are the engine's; so are its counts and clocks."""
+
+
+def _drop_messages(client: Client, value: object) -> None:
+    """Programs empty the mapping this way too; messages that are put in go nowhere."""
+    client._engine.drop_unfinished()
+
+
+def _last_move(client: Client, sent: bool) -> float:
+    idle = client._engine.idle
+    return time.monotonic() - (idle[sent] if idle is not None else 0.0)
+
+
+def _continue_after(client: Client, mid: int) -> None:
+    client._engine.continue_after(mid)
+
+
+_received = property(lambda client: _last_move(client, sent=False), _no_effect)
+
+TABLE: dict[str, Any] = {
+    **{
+        "_" + name: Setting(name)
+        for name, default in vars(Settings).items()
+        if not name.startswith("_") and not isinstance(default, property)
+    },
+    **SLOTS,
+    **{
+        name: Mutex(name)
+        for name in (
+            "_callback_mutex",
+            "_in_callback_mutex",
+            "_in_message_mutex",
+            "_mid_generate_mutex",
+            "_msgtime_mutex",
+            "_out_message_mutex",
+            "_reconnect_delay_mutex",
+        )
+    },
+    "_sockpairR": WakerEnd("_sockpairR"),
+    "_sockpairW": WakerEnd("_sockpairW"),
+    "_out_messages": property(lambda client: OutMessages(client._engine), _drop_messages),
+    "_in_messages": property(lambda client: InMessages(client._engine), _no_effect),
+    "_out_packet": property(lambda client: OutPackets(client._engine), _no_effect),
+    "_inflight_messages": property(lambda client: client._engine.in_flight, _no_effect),
+    "_last_mid": property(lambda client: client._engine.last_packet_id, _continue_after),
+    # When bytes came, by ``time.monotonic()``: health checks look at it.
+    "_last_bytes_received": _received,
+    # The name of the same before paho-mqtt 2.2.
+    "_last_msg_in": _received,
+    "_last_msg_out": property(lambda client: _last_move(client, sent=True), _no_effect),
+}
+
+
+def install(client: type) -> None:
+    """Gives the class these names."""
+    for name, descriptor in TABLE.items():
+        setattr(client, name, descriptor)
