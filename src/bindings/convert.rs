@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 
 use oxmqtt_protocol::codec::{
     EncodeError, PacketType, Properties, PropertyContext, PropertyId, QoS, put_variable, try_copy,
@@ -106,6 +107,44 @@ pub(super) fn payload_into_py<'py>(
         bytes.copy_from_slice(payload);
         Ok(())
     })
+}
+
+/// A field of a packet; too long a one is refused before it is copied.
+pub(super) fn field(bytes: &[u8], what: &'static str) -> PyResult<Bytes> {
+    if bytes.len() > usize::from(u16::MAX) {
+        return Err(encode_error(&EncodeError::FieldTooLong(what)));
+    }
+    Ok(Bytes::copy_from_slice(bytes))
+}
+
+pub(super) fn text_field(text: &str, what: &'static str) -> PyResult<ByteString> {
+    Ok(ByteString::try_from(field(text.as_bytes(), what)?).unwrap_or_default())
+}
+
+/// The topic filters of a list, with what else an item says; all in one piece of memory.
+pub(super) fn extract_filters<'py, T>(
+    list: &Bound<'py, PyList>,
+    of_item: impl Fn(Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyString>, T)>,
+) -> PyResult<Vec<(ByteString, T)>> {
+    let mut text: Vec<u8> = Vec::new();
+    let mut ends = Vec::new();
+    ends.try_reserve(list.len()).map_err(|_| out_of_memory())?;
+    for item in list {
+        let (filter, rest) = of_item(item)?;
+        let filter = filter.to_str()?;
+        text.try_reserve(filter.len()).map_err(|_| out_of_memory())?;
+        text.extend_from_slice(filter.as_bytes());
+        ends.push((text.len(), rest));
+    }
+    let text = Bytes::from(text);
+    let mut filters = Vec::new();
+    filters.try_reserve_exact(ends.len()).map_err(|_| out_of_memory())?;
+    let mut start = 0;
+    for (end, rest) in ends {
+        filters.push((ByteString::try_from(text.slice(start..end)).unwrap_or_default(), rest));
+        start = end;
+    }
+    Ok(filters)
 }
 
 /// A `Properties` object of Python, by its `pack()`; `None` is none.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyList, PyString};
 
 use oxmqtt_engine::{self as engine, Core};
 use oxmqtt_protocol::codec::{
@@ -18,7 +18,10 @@ use oxmqtt_protocol::codec::{
 use oxmqtt_protocol::session::{ConnectOptions, Session, SubscriptionRequest};
 
 use super::callbacks::Callbacks;
-use super::convert::{extract_properties, extract_qos, extract_seconds, extract_timeout};
+use super::convert::{
+    extract_filters, extract_properties, extract_qos, extract_seconds, extract_timeout, field,
+    payload_into_py, text_field,
+};
 use super::descriptor::{adopt, into_descriptor};
 use super::dispatch::drain;
 use super::errors::{connect_error, encode_error, request_code};
@@ -49,7 +52,7 @@ impl Engine {
     }
 }
 
-type WillArguments<'py> = (String, Vec<u8>, Bound<'py, PyAny>, bool, Bound<'py, PyAny>);
+type WillArguments<'py> = (PyBackedStr, PyBackedBytes, Bound<'py, PyAny>, bool, Bound<'py, PyAny>);
 
 #[pymethods]
 impl Engine {
@@ -85,11 +88,11 @@ impl Engine {
         relay: Option<&Relay>,
         below: Option<i32>,
         layers: Option<&HandshakeLayers>,
-        client_id: Vec<u8>,
+        client_id: &[u8],
         clean_start: bool,
         keep_alive: u16,
-        username: Option<Vec<u8>>,
-        password: Option<Vec<u8>>,
+        username: Option<&[u8]>,
+        password: Option<&[u8]>,
         will: Option<WillArguments<'_>>,
         properties: &Bound<'_, PyAny>,
         bridge: bool,
@@ -100,20 +103,20 @@ impl Engine {
         let will = match will {
             None => None,
             Some((topic, payload, qos, retain, properties)) => Some(Will {
-                topic: topic.into(),
-                payload: payload.into(),
+                topic: text_field(&topic, "will topic")?,
+                payload: field(&payload, "will payload")?,
                 qos: extract_qos(&qos)?,
                 retain,
                 properties: extract_properties(&properties, PropertyContext::Will)?,
             }),
         };
         let options = ConnectOptions {
-            client_id: ByteString::try_from(Bytes::from(client_id))
+            client_id: ByteString::try_from(field(client_id, "client identifier")?)
                 .map_err(|_| PyValueError::new_err("client_id must be valid UTF-8"))?,
             clean_start,
             keep_alive,
-            username: username.map(Bytes::from),
-            password: password.map(Bytes::from),
+            username: username.map(|name| field(name, "user name")).transpose()?,
+            password: password.map(|word| field(word, "password")).transpose()?,
             will,
             properties: extract_properties(properties, PacketType::Connect)?,
             bridge,
@@ -126,7 +129,7 @@ impl Engine {
                     |session: &mut Session| session.encode_connect(&options, Instant::now());
                 let packet =
                     self.core().with_session(encode).map_err(|error| encode_error(&error))?;
-                let packet = PyBytes::new(rewrite.py(), &packet);
+                let packet = payload_into_py(rewrite.py(), &packet)?;
                 Some(rewrite.call1((packet,))?.extract::<Vec<u8>>()?)
             }
         };
@@ -183,31 +186,25 @@ impl Engine {
     /// Sends SUBSCRIBE; filters with their options byte. Returns `(rc, mid)`.
     fn subscribe(
         &self,
-        filters: Vec<(String, u8)>,
+        filters: &Bound<'_, PyList>,
         properties: &Bound<'_, PyAny>,
     ) -> PyResult<(i32, Option<u16>)> {
-        let filters = filters.into_iter().map(|(filter, options)| {
-            let qos = QoS::try_from(options & 3).unwrap_or(QoS::ExactlyOnce);
-            let options = SubscriptionOptions {
-                qos,
-                no_local: options & 0x04 != 0,
-                retain_as_published: options & 0x08 != 0,
-                retain_handling: RetainHandling::try_from((options >> 4) & 3).unwrap_or_default(),
-            };
-            (ByteString::from(filter), options)
-        });
-        let request = SubscriptionRequest::Subscribe(filters.collect());
+        let filters = extract_filters(filters, |pair| {
+            let (filter, options): (Bound<'_, PyString>, u8) = pair.extract()?;
+            Ok((filter, subscription_options(options)))
+        })?;
         let properties = extract_properties(properties, PacketType::Subscribe)?;
-        request_code(self.core().request(request, properties))
+        request_code(self.core().request(SubscriptionRequest::Subscribe(filters), properties))
     }
 
     /// Sends UNSUBSCRIBE. Returns `(rc, mid)`.
     fn unsubscribe(
         &self,
-        filters: Vec<String>,
+        filters: &Bound<'_, PyList>,
         properties: &Bound<'_, PyAny>,
     ) -> PyResult<(i32, Option<u16>)> {
-        let filters = filters.into_iter().map(ByteString::from).collect();
+        let filters = extract_filters(filters, |filter| Ok((filter.extract()?, ())))?;
+        let filters = filters.into_iter().map(|(filter, ())| filter).collect();
         let properties = extract_properties(properties, PacketType::Unsubscribe)?;
         request_code(self.core().request(SubscriptionRequest::Unsubscribe(filters), properties))
     }
@@ -401,6 +398,15 @@ impl Engine {
 
     fn __clear__(&self) {
         self.callbacks.clear();
+    }
+}
+
+fn subscription_options(byte: u8) -> SubscriptionOptions {
+    SubscriptionOptions {
+        qos: QoS::try_from(byte & 3).unwrap_or(QoS::ExactlyOnce),
+        no_local: byte & 0x04 != 0,
+        retain_as_published: byte & 0x08 != 0,
+        retain_handling: RetainHandling::try_from((byte >> 4) & 3).unwrap_or_default(),
     }
 }
 

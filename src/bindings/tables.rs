@@ -23,6 +23,7 @@ use oxmqtt_protocol::codec::{
 };
 use oxmqtt_protocol::topic;
 
+use super::convert::copy_of;
 use super::exit;
 
 /// The packet type that stands for the properties of a will.
@@ -85,10 +86,14 @@ fn encode_properties<'py>(
     }
     let properties = builder.build();
     let list = properties.as_bytes();
-    let mut encoded = Vec::with_capacity(list.len() + 4);
-    put_variable(&mut encoded, list.len());
-    encoded.extend_from_slice(list);
-    Ok(PyBytes::new(attributes.py(), &encoded))
+    let mut length = Vec::with_capacity(4);
+    put_variable(&mut length, list.len());
+    PyBytes::new_with(attributes.py(), length.len() + list.len(), |encoded| {
+        let (front, rest) = encoded.split_at_mut(length.len());
+        front.copy_from_slice(&length);
+        rest.copy_from_slice(list);
+        Ok(())
+    })
 }
 
 /// Adds the properties at the front of a buffer to `attributes`; returns the bytes they took.
@@ -112,7 +117,7 @@ fn decode_properties(
     if list.is_empty() {
         return Ok(end);
     }
-    let list = Bytes::copy_from_slice(list);
+    let list = Bytes::from(copy_of(list)?);
     let properties =
         Properties::decode(context(packet_type)?, &list, &list).map_err(decode_error)?;
     for (id, value) in &properties {

@@ -155,3 +155,72 @@ def test_a_message_for_which_python_has_no_memory(client_name: str, peer: Script
         assert program.exit_code() == 0, program.error_text()
         messages = ["raised MemoryError", "message 1", "rich", "message 1"]
         assert program.output.items() == ["poor", *messages]
+
+
+MANY = """
+    filters = [f"{number:04}/" + "x" * 60_000 for number in range(1000)]
+    pairs = [(f"{number:04}", "x" * 60_000) for number in range(1000)]
+
+    def rich_in(kind):
+        properties = mqtt.Properties(kind)
+        properties.UserProperty = pairs
+        return properties
+
+    def connect(**options):
+        other = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "other", protocol=mqtt.MQTTv5)
+        if "will" in options:
+            other.will_set("will", properties=options.pop("will"))
+        other.connect(HOST, PORT, **options)
+
+    kinds = mqtt.PacketTypes
+    calls = {
+        "subscribe": lambda: client.subscribe([(name, 1) for name in filters]),
+        "unsubscribe": lambda: client.unsubscribe(filters),
+        "publish": lambda: client.publish("t", b"", 1, properties=rich_in(kinds.PUBLISH)),
+        "subscribe with": lambda: client.subscribe("t", properties=rich_in(kinds.SUBSCRIBE)),
+        "unsubscribe with": lambda: client.unsubscribe("t", properties=rich_in(kinds.UNSUBSCRIBE)),
+        "disconnect with": lambda: client.disconnect(properties=rich_in(kinds.DISCONNECT)),
+        "connect with": lambda: connect(properties=rich_in(kinds.CONNECT)),
+        "connect with will": lambda: connect(will=rich_in(kinds.WILLMESSAGE)),
+    }
+    leave(SPARE)
+    try:
+        calls[CALL]()
+        said = "done"
+    except MemoryError:
+        said = "MemoryError"
+    leave(None)
+    say(said)
+    if client.is_connected():
+        client.publish("small", b"!", 1).wait_for_publish(30)
+        client.disconnect()
+    client.loop_stop()
+"""
+
+CALLS = [
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "subscribe with",
+    "unsubscribe with",
+    "disconnect with",
+    "connect with",
+    "connect with will",
+]
+
+
+@pytest.mark.parametrize("spare", [2, 70, 140], ids=["nothing", "a copy", "two copies"])
+@pytest.mark.parametrize("call", CALLS)
+def test_many_filters_and_properties(
+    client_name: str, peer: ScriptedPeer, call: str, spare: int
+) -> None:
+    """60 MB in pieces of 60 kB: where memory ends on the way, nothing was sent, and the client goes on."""
+    with poor(client_name, peer, MANY, SPARE=spare * MIB, CALL=call) as program:
+        connection = peer.accept()
+        rest = connection.serve()
+        kinds = [packet.kind for packet in rest if packet.kind != packets.PINGREQ]
+        assert program.exit_code() == 0, program.error_text()
+        (said,) = program.output.items()
+        assert spare > 2 or said == "MemoryError"
+        if said == "MemoryError":
+            assert kinds == [packets.CONNECT, packets.PUBLISH, packets.DISCONNECT]

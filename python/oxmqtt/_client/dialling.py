@@ -293,7 +293,7 @@ def disconnect(
         client._state = _ConnectionState.MQTT_CS_DISCONNECTED
         loops.interrupt(client)
         return MQTTErrorCode.MQTT_ERR_NO_CONN
-    client._state = _ConnectionState.MQTT_CS_DISCONNECTING
+    before, client._state = client._state, _ConnectionState.MQTT_CS_DISCONNECTING
     if client._settings.is_v5:
         client._easy_log(
             LogLevel.MQTT_LOG_DEBUG,
@@ -308,7 +308,11 @@ def disconnect(
         line = "DISCONNECT does not wait for %d messages that the broker has not acknowledged"
         client._easy_log(LogLevel.MQTT_LOG_WARNING, line, waiting)
     reason = 0 if reasoncode is None or not client._settings.is_v5 else reasoncode.value
-    client._engine.disconnect(reason, properties if client._settings.is_v5 else None)
+    try:
+        client._engine.disconnect(reason, properties if client._settings.is_v5 else None)
+    except BaseException:  # properties that are not valid: nothing was sent
+        client._state = before
+        raise
     loops.dispatch_without_loop(client)
     return MQTTErrorCode.MQTT_ERR_SUCCESS
 

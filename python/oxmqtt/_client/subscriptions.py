@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..enums import LogLevel, MQTTErrorCode
 from ..properties import Properties
 from ..subscribeoptions import SubscribeOptions
-from .listening import is_own
+from .listening import is_logged, is_own
 from .packets import take_own_mid
 
 if TYPE_CHECKING:
@@ -76,12 +76,14 @@ def subscribe(
         )
         for topic_filter, chosen in filters
     ]
+    # Before anything is sent, for the case that there is no memory for it.
+    listed = filters if is_logged(client) else []
+    named = [(name.encode("utf-8"), chosen) for name, chosen in listed]
     if is_own(client, "_mid_generate"):
         take_own_mid(client)
     rc, mid = client._engine.subscribe(packed, properties if client._settings.is_v5 else None)
     if mid is not None:
-        topics = [(topic_filter.encode("utf-8"), chosen) for topic_filter, chosen in filters]
-        _log_request(client, "Sending SUBSCRIBE (d%d, m%d) %s", False, mid, topics)
+        _log_request(client, "Sending SUBSCRIBE (d%d, m%d) %s", False, mid, named)
     return MQTTErrorCode(rc), mid
 
 
@@ -159,11 +161,11 @@ def unsubscribe(
         _check_filter(client, filters[-1])
     if client._sock is None:
         return MQTTErrorCode.MQTT_ERR_NO_CONN, None
+    encoded = [name.encode("utf-8") for name in filters] if is_logged(client) else []
     if is_own(client, "_mid_generate"):
         take_own_mid(client)
     rc, mid = client._engine.unsubscribe(filters, properties if client._settings.is_v5 else None)
     if mid is not None:
-        encoded = [name.encode("utf-8") for name in filters]
         if client._settings.is_v5:
             line = "Sending UNSUBSCRIBE (d%d, m%d) %s %s"
             _log_request(client, line, False, mid, properties, encoded)

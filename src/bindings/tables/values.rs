@@ -13,6 +13,8 @@ use oxmqtt_protocol::codec::{
     PropertyValue, parse_frame, put_variable,
 };
 
+use crate::errors::out_of_memory;
+
 pyo3::import_exception!(oxmqtt.exception, MQTTException);
 pyo3::import_exception!(oxmqtt.exception, MalformedPacket);
 
@@ -268,6 +270,9 @@ fn check_length(py: Python<'_>, len: usize) -> PyResult<()> {
 }
 
 fn encode_error(id: PropertyId, error: EncodeError) -> PyErr {
+    if error == EncodeError::OutOfMemory {
+        return out_of_memory();
+    }
     let name = id.name();
     MQTTException::new_err(match error {
         EncodeError::PropertyNotAllowed(_) => format!("Property {name} is not allowed here"),

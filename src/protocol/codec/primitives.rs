@@ -171,6 +171,16 @@ pub fn try_copy(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
     Ok(copy)
 }
 
+/// Room that is kept free behind a field of any length, for the few bytes that may follow it.
+const ROOM_BEHIND: usize = 16;
+
+/// Appends a field of any length, where there is memory for it and a few bytes more.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TryReserveError> {
+    out.try_reserve(bytes.len() + ROOM_BEHIND)?;
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
 /// Writes binary data: its length in two bytes, then the bytes. `what` names the field in the error.
 pub(super) fn put_binary(
     out: &mut Vec<u8>,
@@ -178,8 +188,8 @@ pub(super) fn put_binary(
     what: &'static str,
 ) -> Result<(), EncodeError> {
     let len = u16::try_from(bytes.len()).map_err(|_| EncodeError::FieldTooLong(what))?;
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(bytes);
+    put_bytes(out, &len.to_be_bytes())?;
+    put_bytes(out, bytes)?;
     Ok(())
 }
 

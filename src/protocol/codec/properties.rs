@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::primitives::{Reader, keep, put_variable};
+use super::primitives::{Reader, keep, put_bytes, put_variable};
 use super::property_list::{PropertyIter, validate};
 use super::{
     DecodeError, EncodeError, MAX_REMAINING_LENGTH, PropertyContext, PropertyId, PropertyValue,
@@ -256,7 +256,7 @@ pub(super) fn put_properties(
         return Err(EncodeError::PacketTooLarge);
     }
     put_variable(out, list.len());
-    out.extend_from_slice(list);
+    put_bytes(out, list)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::primitives::{put_binary, put_text, put_variable};
+use super::primitives::{put_binary, put_bytes, put_text, put_variable};
 use super::property_list::{Seen, check_range};
 use super::{EncodeError, Properties, PropertyContext, PropertyId, PropertyValue};
 
@@ -37,7 +37,7 @@ impl PropertiesBuilder {
         }
         check_range(id, &value).map_err(|_| EncodeError::PropertyValue(id))?;
         let start = self.encoded.len();
-        self.encoded.push(id as u8);
+        put_bytes(&mut self.encoded, &[id as u8])?;
         if let Err(error) = put_value(&mut self.encoded, id, value) {
             self.encoded.truncate(start);
             return Err(error);

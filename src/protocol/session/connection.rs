@@ -91,9 +91,9 @@ impl Session {
         now: Instant,
     ) {
         let before = self.out.bytes.len();
-        let _ = self.send(&Packet::Disconnect(Disconnect::new(reason, properties)));
+        let sent = self.send(&Packet::Disconnect(Disconnect::new(reason, properties)));
         let size = self.out.bytes.len() - before;
-        if size > self.server.maximum_packet_size {
+        if sent == Err(EncodeError::OutOfMemory) || size > self.server.maximum_packet_size {
             // The reason goes without its explanations [MQTT-3.14.2-3], [MQTT-3.14.2-4].
             self.out.withdraw(size);
             let disconnect = Disconnect::new(reason, Properties::default());
