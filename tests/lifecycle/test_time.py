@@ -9,6 +9,7 @@ import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from oxmqtt._client import loops
 from oxmqtt._client.sequences import Pause, drive
 from support import clients, packets
 from support.bounds import within
@@ -154,7 +155,7 @@ class Clock:
             self.client._connack_at = self.now
             self.now += lasted
         before = self.now
-        drive(self.client._backing_off(), self._pass)
+        drive(loops._backing_off(self.client), self._pass)
         return self.now - before
 
 

@@ -85,13 +85,18 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     """The child's clients are disconnected; the connections are the parent's."""
     _native.after_fork_in_child()
+    clients = list(_clients)
+    socks = []
+    for client in clients:  # first of all: a finaliser may come by, and ask
+        sock, client._sock = client._sock, None
+        socks.append(sock)
     tls = _tls()
     if tls is not None:
         tls.after_fork_in_child()
-    for client in list(_clients):
-        sock, client._sock = client._sock, None
+    for sock in socks:
         if sock is not None:
             sock._release()
+    for client in clients:
         client._thread = None
         client._seat.clear()
         client._thread_terminate = False
