@@ -141,7 +141,12 @@ __all__ += [
 
 def topic_matches_sub(sub: str, topic: str) -> bool:
     """Whether a topic filter matches a topic name (OASIS MQTT 5.0, clause 4.7)."""
-    return _topic_matches_sub(sub, topic)
+    try:
+        return _topic_matches_sub(sub, topic)
+    except UnicodeEncodeError:  # half of a surrogate pair, which never comes by MQTT
+        matcher = MQTTMatcher()
+        matcher[sub] = True
+        return any(matcher.iter_match(topic))
 
 
 class WebsocketConnectionError(ConnectionError):
@@ -297,6 +302,9 @@ class Client(_Configuration):
                 _events.call(self, "on_socket_close", sock)
             finally:
                 sock._forget()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a client cannot be copied or pickled: it has a connection; make another")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.client_id.decode('utf-8', 'replace')!r} {self._state.name}>"

@@ -15,6 +15,7 @@ installed paho-mqtt.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import runpy
 import sys
@@ -81,8 +82,21 @@ def main(arguments: list[str]) -> None:
         install()
         sys.argv = arguments[1:]
         sys.path.insert(0, os.getcwd())
+        try:
+            is_there = importlib.util.find_spec(arguments[1]) is not None
+        except ImportError:  # not even its package
+            is_there = False
+        if not is_there:
+            raise SystemExit(f"{sys.executable}: No module named {arguments[1]}")
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     elif arguments and not arguments[0].startswith("-"):
+        try:
+            os.stat(arguments[0])
+        except OSError as error:  # in Python's words
+            path_given = os.path.abspath(arguments[0])
+            why = f"[Errno {error.errno}] {error.strerror}"
+            print(f"{sys.executable}: can't open file {path_given!r}: {why}", file=sys.stderr)
+            raise SystemExit(2) from None
         install()
         sys.argv = arguments
         sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))

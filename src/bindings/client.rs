@@ -131,11 +131,14 @@ impl ClientBase {
     ///
     /// :param mid: the packet identifier of the message.
     /// :param qos: the QoS it came with; 0 needs no acknowledgement.
-    /// :returns: ``MQTT_ERR_SUCCESS``, also without effect when ``manual_ack`` is off.
+    /// :returns: ``MQTT_ERR_SUCCESS``, also without effect when ``manual_ack`` is off; without a connection
+    ///     ``MQTT_ERR_NO_CONN``: a message of QoS 2 is then acknowledged by the next one, one of QoS 1
+    ///     comes again.
     #[pyo3(text_signature = "($self, mid, qos)")]
     fn ack<'py>(slf: &Bound<'py, Self>, mid: u16, qos: u8) -> PyResult<Bound<'py, PyAny>> {
         exit::guard_thread();
         let core = &slf.get().shared.core;
+        let mut code = ErrorCode::Success;
         if slf.get().shared.manual_ack.load(Ordering::Relaxed)
             && let Ok(qos) = QoS::try_from(qos)
         {
@@ -144,8 +147,11 @@ impl ClientBase {
                 log_ack(slf.as_any(), mid, qos)?;
             }
             core.acknowledge(&[(mid, qos, epoch)]);
+            if qos != QoS::AtMostOnce && !core.is_linked() {
+                code = ErrorCode::NoConn;
+            }
         }
-        error_code(slf.py(), ErrorCode::Success as i32)
+        error_code(slf.py(), code as i32)
     }
 
     /// A mailbox that takes messages and outcomes in place of the callbacks.

@@ -371,3 +371,14 @@ CALLS += [
         ),
     ),
 ]
+
+# --- odd arguments --------------------------------------------------------------------------------------------------
+
+each(CALLS, "error_string", [[], "x", None, 99], lambda m, c, v: m.error_string(v))
+each(CALLS, "connack_string", [[], "x", None, 99], lambda m, c, v: m.connack_string(v))
+each(CALLS, "filter", ["\ud800", "a", "#"], lambda m, c, v: m.topic_matches_sub(v, "\ud800"))
+each(CALLS, "connect_async to", [b"localhost", 3], lambda m, c, v: c.connect_async(v))
+CALLS += [
+    ("host of bytes", lambda m, c: c.connect(b"127.0.0.1", 1)),
+    ("path of a number", lambda m, c: c.ws_set_options(path=1)),
+]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import sys, unittest.mock
 import paho.mqtt, paho.mqtt.client as mqtt, paho.mqtt.publish
@@ -73,6 +75,18 @@ def test_usage(tmp_path: Path) -> None:
         [sys.executable, "-m", "oxmqtt.paho"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1 and done.stderr.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [(["missing.py"], 2), (["-m", "missing"], 1), (["-m", "os.missing"], 1)]
+)
+def test_program_that_is_not_there(tmp_path: Path, program: list[str], code: int) -> None:
+    """One line, as Python has it."""
+    command = [sys.executable, "-m", "oxmqtt.paho", *program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{sys.executable}: ") and "missing" in line
+    assert done.returncode == code
 
 
 # What an installed paho-mqtt answers, and so does the alias; run with the alias, and with paho as the oracle.

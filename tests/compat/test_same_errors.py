@@ -31,6 +31,14 @@ DELIBERATE: dict[str, tuple[Any, str]] = {
         ("raises", "TypeError", "client_id must be str, bytes or None"),
         "paho keeps it, and connect() fails",
     ),
+    "connect_async to 3": (
+        ("raises", "TypeError", "host must be a str, not int"),
+        "paho's loop fails",
+    ),
+    "path of a number": (
+        ("raises", "TypeError", "path must be a str, not int"),
+        "paho keeps it, and connect() fails",
+    ),
     "Client(VERSION2, protocol 9)": (
         ("raises", "ValueError", "unknown protocol version"),
         "paho keeps it, and says 3.1.1 with level 9",

@@ -72,16 +72,25 @@ class ConnectFlagsDict(dict):  # type: ignore[type-arg]
         return bool(self["session present"])
 
 
+_UNKNOWN_REASON = "Connection Refused: unknown reason."
+
+
 def error_string(mqtt_errno: MQTTErrorCode | int) -> str:
     """The text for a result code (``MQTT_ERR_*``)."""
-    return _ERROR_TEXTS.get(mqtt_errno, "Unknown error.")
+    try:
+        return _ERROR_TEXTS.get(mqtt_errno, "Unknown error.")
+    except TypeError:  # not even a key
+        return "Unknown error."
 
 
 def connack_string(connack_code: int | ReasonCode) -> str:
     """The text for a CONNACK return code of MQTT 3.x, or the name of a reason code."""
     if isinstance(connack_code, ReasonCode):
         return str(connack_code)
-    return _CONNACK_TEXTS.get(connack_code, "Connection Refused: unknown reason.")
+    try:
+        return _CONNACK_TEXTS.get(connack_code, _UNKNOWN_REASON)
+    except TypeError:  # not even a key
+        return _UNKNOWN_REASON
 
 
 def convert_connack_rc_to_reason_code(connack_code: ConnackCode | int) -> ReasonCode:

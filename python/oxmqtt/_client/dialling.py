@@ -84,6 +84,8 @@ def set_target(
 ) -> None:
     if bind_port < 0:
         raise ValueError("Invalid bind port number.")
+    if isinstance(host, (bytes, bytearray)):  # Python's sockets take them too
+        host = host.decode()
     check_host(host, client._settings.transport)
     check_port(port)
     check_keepalive(keepalive)

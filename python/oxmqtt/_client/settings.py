@@ -100,6 +100,8 @@ class Settings:
 
 def check_host(value: str, transport: str) -> None:
     """A name ends at a NUL for the system, and would be another; a path may begin with one."""
+    if value and not isinstance(value, str):
+        raise TypeError(f"host must be a str, not {type(value).__name__}")
     if not value or ("\0" in value and transport != "unix"):
         raise ValueError("Invalid host.")
 

@@ -51,7 +51,11 @@ def upgrade_request(settings: Settings) -> tuple[bytes, str]:
 
 
 def check_path(path: Any) -> None:
-    """:raises ValueError: it would end the request's first line or a word of it."""
+    """:raises ValueError: it would end the request's first line or a word of it.
+    :raises TypeError: it is no text.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"path must be a str, not {type(path).__name__}")
     if _BAD_IN_PATH.search(path):
         raise ValueError("spaces and control characters are not allowed in a WebSocket path")
 
