@@ -10,6 +10,7 @@ import socket
 import threading
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 from support import clients, packets
@@ -422,3 +423,36 @@ def test_message_made_by_hand(mqtt: ModuleType) -> None:
     assert mqtt.MQTTMessage("one").mid == "one"
     with pytest.raises(TypeError):
         mqtt.MQTTMessage(1, b"t", 2)
+
+
+PATCHED = {
+    "_host": "elsewhere",
+    "_keepalive": 5,
+    "_protocol": 5,
+    "_max_inflight_messages": 7,
+    "_client_id": b"patched",
+    "_on_connect": print,
+    "_on_publish": print,
+    "_on_message": print,
+    "_easy_log": print,
+    "_mid_generate": print,
+    "_do_on_publish": print,
+    "_handle_on_message": print,
+    "_create_socket": print,
+    "_state": None,
+    "_sock": None,
+    "_thread": None,
+    "_out_messages": {},
+    "_callback_mutex": None,
+}
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_patching_an_object(mqtt: ModuleType, name: str) -> None:
+    client = clients.make(mqtt, "patched")
+    before = getattr(client, name)
+    for _ in range(2):
+        with mock.patch.object(client, name, PATCHED[name]):
+            if name != "_out_messages":  # a view of what there is
+                assert getattr(client, name) == PATCHED[name]
+        assert getattr(client, name) == before

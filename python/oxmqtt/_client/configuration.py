@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._native import ClientBase
@@ -77,7 +76,9 @@ if TYPE_CHECKING:
         def __set__(self, client: object, func: F | None) -> None: ...
 
 
-#: The same properties by paho's private names.
+#: The callback of the native base, which gives each message to it.
+ON_MESSAGE: Any = vars(ClientBase)["_on_message"]
+#: The others by paho's private names.
 SLOTS: dict[str, property] = {}
 
 
@@ -163,8 +164,9 @@ class Configuration(ClientBase):
             self._calling = RunningCalls()
             self._deferred = []
             self._seat = {}
-        for name in own.keys() & (SLOTS.keys() | _OF_A_CONNECTION):
+        for name in own.keys() & _OF_A_CONNECTION:
             del own[name]
+        own.update(dict.fromkeys(SLOTS))
         self._settings = settings
         self._on_message = None
         self._on_message_filtered = TopicCallbacks(self._engine)
@@ -614,8 +616,8 @@ class Configuration(ClientBase):
         of the granted QoS, 128 for a failure.""",
     )
     on_message: Slot[CallbackOnMessage] = property(  # type: ignore[assignment]
-        attrgetter("_on_message"),
-        lambda client, callback: setattr(client, "_on_message", callback),
+        ON_MESSAGE.__get__,
+        ON_MESSAGE.__set__,
         doc="""``on_message(client, userdata, message)``: a message that no filter callback took.""",
     )
     on_publish: Slot[CallbackOnPublish] = _slot(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .configuration import SLOTS
+from .configuration import ON_MESSAGE, SLOTS
 from .settings import Settings
 from .sockets import waker_pair
 from .views import InMessages, OutMessages, OutPackets
@@ -25,29 +26,45 @@ _LIVE = frozenset(
 )
 
 
-class Setting:
-    """A setting, under the name that paho has for it."""
+class Name:
+    """A private name, by what reads and what writes that which stands behind it.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    ``mock.patch`` deletes what it has set: what was there before comes back then.
+    """
+
+    def __init__(
+        self, read: Callable[[Any], Any], write: Callable[[Any, Any], object], default: Any = None
+    ) -> None:
+        self._read = read
+        self._write = write
+        self._default = default
 
     def __get__(self, client: Client | None, owner: type | None = None) -> Any:
-        return getattr(Settings if client is None else client._settings, self._name)
+        return self._default if client is None else self._read(client)
 
     def __set__(self, client: Client, value: Any) -> None:
-        # For mock.patch, which deletes what it has set: what was there before comes back.
-        vars(client).setdefault("_patched", {})[self._name] = self.__get__(client)
-        self._change(client, value)
+        vars(client).setdefault("_before", {})[self] = self._read(client)
+        self._write(client, value)
 
     def __delete__(self, client: Client) -> None:
-        self._change(client, vars(client).get("_patched", {}).get(self._name))
+        try:
+            before = vars(client).get("_before", {}).pop(self)
+        except KeyError:
+            raise AttributeError("it cannot be deleted") from None
+        self._write(client, before)
 
-    def _change(self, client: Client, value: Any) -> None:
-        setattr(client._settings, self._name, value)
-        if self._name in _LIVE:
+
+def _setting(name: str, default: Any) -> Name:
+    """A setting, under the name that paho has for it."""
+
+    def change(client: Client, value: Any) -> None:
+        setattr(client._settings, name, value)
+        if name in _LIVE:
             client._engine.configure(client._settings)
-        elif self._name == "logger":
+        elif name == "logger":
             client._observe()
+
+    return Name(lambda client: getattr(client._settings, name), change, default)
 
 
 class Mutex:
@@ -113,15 +130,16 @@ def _continue_after(client: Client, mid: int) -> None:
     client._engine.continue_after(mid)
 
 
-_received = property(lambda client: _last_move(client, sent=False), _no_effect)
+_received = Name(lambda client: _last_move(client, sent=False), _no_effect)
 
 TABLE: dict[str, Any] = {
     **{
-        "_" + name: Setting(name)
+        "_" + name: _setting(name, default)
         for name, default in vars(Settings).items()
         if not name.startswith("_") and not isinstance(default, property)
     },
     **SLOTS,
+    "_on_message": Name(ON_MESSAGE.__get__, ON_MESSAGE.__set__),
     **{
         name: Mutex(name)
         for name in (
@@ -136,16 +154,16 @@ TABLE: dict[str, Any] = {
     },
     "_sockpairR": WakerEnd("_sockpairR"),
     "_sockpairW": WakerEnd("_sockpairW"),
-    "_out_messages": property(lambda client: OutMessages(client._engine), _drop_messages),
-    "_in_messages": property(lambda client: InMessages(client._engine), _no_effect),
-    "_out_packet": property(lambda client: OutPackets(client._engine), _no_effect),
-    "_inflight_messages": property(lambda client: client._engine.in_flight, _no_effect),
-    "_last_mid": property(lambda client: client._engine.last_packet_id, _continue_after),
+    "_out_messages": Name(lambda client: OutMessages(client._engine), _drop_messages),
+    "_in_messages": Name(lambda client: InMessages(client._engine), _no_effect),
+    "_out_packet": Name(lambda client: OutPackets(client._engine), _no_effect),
+    "_inflight_messages": Name(lambda client: client._engine.in_flight, _no_effect),
+    "_last_mid": Name(lambda client: client._engine.last_packet_id, _continue_after),
     # When bytes came, by ``time.monotonic()``: health checks look at it.
     "_last_bytes_received": _received,
     # The name of the same before paho-mqtt 2.2.
     "_last_msg_in": _received,
-    "_last_msg_out": property(lambda client: _last_move(client, sent=True), _no_effect),
+    "_last_msg_out": Name(lambda client: _last_move(client, sent=True), _no_effect),
 }
 
 
