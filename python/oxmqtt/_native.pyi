@@ -128,7 +128,7 @@ class ClientBase:
     _userdata: Any
     _on_message: Any
     @property
-    def _engine(self) -> Engine: ...
+    def _ox_engine(self) -> Engine: ...
     def publish(
         self,
         topic: str,
@@ -138,7 +138,7 @@ class ClientBase:
         properties: Properties | None = None,
     ) -> MQTTMessageInfo: ...
     def ack(self, mid: int, qos: int) -> MQTTErrorCode: ...
-    def _new_mailbox(
+    def _ox_new_mailbox(
         self,
         *,
         wake_in: Callable[[float], object],

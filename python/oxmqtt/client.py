@@ -218,7 +218,7 @@ class Client(_Configuration):
         settings.reconnect_on_failure = reconnect_on_failure
         settings.manual_ack = manual_ack
         settings.clean_session = clean_session is None or clean_session
-        self._begin(settings)
+        self._ox_begin(settings)
         self._userdata = userdata
         _process.register(self)
 
@@ -261,10 +261,10 @@ class Client(_Configuration):
     ) -> None:
         """Starts over: gives the connection up and forgets messages, options and callbacks."""
         _closing.finish_disconnect(self)
-        self._engine.drop_unfinished()  # first: who waits for one learns that it was dropped
+        self._ox_engine.drop_unfinished()  # first: who waits for one learns that it was dropped
         self._sock_close()
-        self._engine.reset()
-        version = self._settings.callback_api_version
+        self._ox_engine.reset()
+        version = self._ox_settings.callback_api_version
         arguments: tuple[Any, ...] = (version, client_id, clean_session, userdata)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -272,7 +272,7 @@ class Client(_Configuration):
 
     def drop_out_messages(self) -> list[MQTTMessage]:
         """Takes all QoS 1 and 2 messages back that are not finished, oldest first."""
-        return self._engine.drop_unfinished()
+        return self._ox_engine.drop_unfinished()
 
     def close(self, timeout: float = _closing.LATEST) -> bool:
         """Hands over what was published, disconnects, stops the loop thread and gives all descriptors back.
@@ -307,7 +307,7 @@ class Client(_Configuration):
         raise TypeError("a client cannot be copied or pickled: it has a connection; make another")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._settings.client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
+        return f"<{type(self).__name__} {self._ox_settings.client_id.decode('utf-8', 'replace')!r} {self._state.name}>"
 
     # Connecting: _client/dialling.py
 

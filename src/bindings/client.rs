@@ -75,7 +75,7 @@ impl ClientBase {
     }
 
     #[getter]
-    fn _engine(&self, py: Python<'_>) -> Py<Engine> {
+    fn _ox_engine(&self, py: Python<'_>) -> Py<Engine> {
         self.engine.clone_ref(py)
     }
 
@@ -156,7 +156,7 @@ impl ClientBase {
 
     /// A mailbox that takes messages and outcomes in place of the callbacks.
     #[pyo3(signature = (*, wake_in, send_acks_soon, reply, most_waiting))]
-    fn _new_mailbox(
+    fn _ox_new_mailbox(
         slf: &Bound<'_, Self>,
         wake_in: Py<PyAny>,
         send_acks_soon: Py<PyAny>,

@@ -74,7 +74,7 @@ def test_a_consumer_that_takes_nothing(peer: ScriptedPeer) -> None:
                 waiting = len(client.messages)
                 await asyncio.sleep(1.5)
             say("grown", peak() - before)
-            client._client._engine.abort()
+            client._client._ox_engine.abort()
     """
     with child(program, HOST=peer.host, PORT=peer.port) as victim:
         connection = peer.accept()
@@ -194,7 +194,7 @@ def test_an_answer_behind_too_much_ends_by_its_time_out(peer: ScriptedPeer) -> N
             except aio.MqttError as error:
                 say(str(error))
             say("grown", peak() - before)
-            client._client._engine.abort()
+            client._client._ox_engine.abort()
     """
     flood = packets.publish(V311, "a", bytes(10_000)) * 100
     with child(program, HOST=peer.host, PORT=peer.port) as victim:

@@ -76,7 +76,7 @@ def test_a_generator_without_end_is_taken_as_there_is_room(
             publishing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await publishing
-            client._client._engine.abort()
+            client._client._ox_engine.abort()
 
     def script(peer: ScriptedPeer) -> None:
         connection = peer.accept()

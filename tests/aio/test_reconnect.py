@@ -359,7 +359,7 @@ def test_a_call_before_the_loop_has_heard_of_the_loss(run: Run, peer: ScriptedPe
         async with connected:
             entered.set()
             # The loop is busy meanwhile.
-            eventually(lambda: not connected._client._engine.online, "the loss")
+            eventually(lambda: not connected._client._ox_engine.online, "the loss")
             assert connected._is_online
             await connected.subscribe("late", 1)
             assert "late" in connected._subscriptions

@@ -456,3 +456,17 @@ def test_patching_an_object(mqtt: ModuleType, name: str) -> None:
             if name != "_out_messages":  # a view of what there is
                 assert getattr(client, name) == PATCHED[name]
         assert getattr(client, name) == before
+
+
+@pytest.mark.parametrize("name", sorted(PATCHED.keys() - {"_easy_log", "_mid_generate"}))
+def test_set_before_the_constructor(mqtt: ModuleType, name: str) -> None:
+    """What a subclass keeps under a name of paho's before it calls the constructor does no harm."""
+
+    class Own(mqtt.Client):  # type: ignore[misc,name-defined]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            setattr(self, name, PATCHED[name])
+            super().__init__(*args, **options)
+
+    client = clients.make(mqtt, "early", factory=Own)
+    assert client._client_id == b"early" and client._port == 1883
+    client.publish("t", b"", 1)

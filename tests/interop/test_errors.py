@@ -290,7 +290,7 @@ def test_on_publish_that_raises_without_a_loop(mqtt: ModuleType, broker: Mosquit
 def drive_writing(client: Any) -> None:
     """Lets what was published leave, without reading."""
     if hasattr(client, "_engine"):
-        eventually(lambda: not client._engine.unsent, "all to be sent")
+        eventually(lambda: not client._ox_engine.unsent, "all to be sent")
 
 
 @pytest.mark.parametrize("api", [1, 2])

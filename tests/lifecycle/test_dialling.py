@@ -45,7 +45,7 @@ def silent_resolver(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 def dials(client: Any) -> bool:
     """It waits for an answer."""
-    return client._latest_attempt is not None and client._latest_attempt.wake is not None
+    return client._ox_latest_attempt is not None and client._ox_latest_attempt.wake is not None
 
 
 def stop_in_time(mqtt: ModuleType, client: Any, state: str) -> None:

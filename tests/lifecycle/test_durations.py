@@ -34,7 +34,7 @@ def test_of_waiting(mqtt: ModuleType, seconds: float) -> None:
         client.connect(broker.host, broker.port)
         waits: list[Callable[[float], Any]] = [
             client.publish("t", b"x", 1).wait_for_publish,
-            client._engine.flush,
+            client._ox_engine.flush,
             _native.flush_all,
             broker.delay_acks,
             lambda seconds: broker.wait_for("t", timeout=seconds),
@@ -52,7 +52,7 @@ def test_an_endless_wait_is_none_at_all(mqtt: ModuleType) -> None:
         client.connect(broker.host, broker.port)
         client.loop_start()
         client.publish("t", b"x", 1).wait_for_publish(math.inf)
-        assert client._engine.flush(math.inf)
+        assert client._ox_engine.flush(math.inf)
         assert broker.wait_for("t", timeout=math.inf).payload == b"x"
-        client._engine.flush(-1.0)
+        client._ox_engine.flush(-1.0)
         clients.dispose(client)

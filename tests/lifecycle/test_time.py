@@ -152,7 +152,7 @@ class Clock:
     def delay(self, lasted: float | None = None) -> float:
         """Of the next try, after a connection that lasted so long since its CONNACK."""
         if lasted is not None:
-            self.client._connack_at = self.now
+            self.client._ox_connack_at = self.now
             self.now += lasted
         before = self.now
         drive(loops._backing_off(self.client), self._pass)

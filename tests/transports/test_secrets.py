@@ -135,7 +135,7 @@ def test_tls_keys(
         roots, certificate, locked.read_text(), keyfile_password=PASSWORD, server_hostname="x"
     )
     witness.watch(lambda: client.connect(tls_broker.host, tls_broker.port))
-    client._server_hostname = None
+    client._ox_settings.server_hostname = None
     connects(client, tls_broker)
     witness.look_at(client._ssl_context)
     assert not [text for text in witness.seen if secret in text]
@@ -144,7 +144,7 @@ def test_tls_keys(
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="pre-shared keys: Python 3.13")
 def test_pre_shared_key(client: Any, witness: Witness, tls_broker: TlsMosquitto) -> None:
     client.tls_psk_set(USER, PASSWORD.encode())
-    witness.look_at(client._ssl_context, client._key_source)
+    witness.look_at(client._ssl_context, client._ox_settings.key_source)
     witness.watch(lambda: client.connect(tls_broker.host, tls_broker.port))
 
 

@@ -220,7 +220,7 @@ def test_one_thread_for_many(
             client.connect(tls_broker.host, tls_broker.port)
             clients.append(client)
         for client in clients:
-            eventually(lambda client=client: client._engine.online, "CONNACK")
+            eventually(lambda client=client: client._ox_engine.online, "CONNACK")
         names = [thread.name for thread in set(threading.enumerate()) - before]
         assert len(names) <= 2, names
     finally:

@@ -204,7 +204,7 @@ def test_session_expiry_needs_mqtt_5() -> None:
     with pytest.raises(ValueError, match="session_expiry is for MQTT 5"):
         mqtt.Client(V2).connect_url("mqtt://127.0.0.1:1?session_expiry=3")
     client = mqtt.Client.from_url("mqtt://127.0.0.1:1?session_expiry=3", protocol=mqtt.MQTTv5)
-    assert client._settings.is_v5
+    assert client._ox_settings.is_v5
 
 
 def test_connect_url_without_any() -> None:

@@ -180,7 +180,7 @@ class Diagnosis:
         if not self._url.tls:
             return None
         try:
-            context = Client.from_url(self._url)._settings.ssl_context
+            context = Client.from_url(self._url)._ox_settings.ssl_context
         except (OSError, ValueError) as error:
             remedy = "Check ca_certs, certfile and keyfile in the URL."
             return Step(

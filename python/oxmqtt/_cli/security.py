@@ -82,7 +82,7 @@ class Security:
         """
         if self.shared_key is not None:
             client.tls_psk_set(*self.shared_key)
-        context = client._settings.ssl_context
+        context = client._ox_settings.ssl_context
         if context is None:
             return
         import ssl

@@ -101,7 +101,7 @@ class _Subscriber(Client):
         if wanted["unsubscribe"]:
             self.unsubscribe(wanted["unsubscribe"], wanted["properties"].get("UNSUBSCRIBE"))
         topics, properties = wanted["topics"], wanted["properties"].get("SUBSCRIBE")
-        if self._settings.is_v5:
+        if self._ox_settings.is_v5:
             options = SubscribeOptions(
                 wanted["qos"], retainAsPublished=wanted["retain_as_published"]
             )

@@ -15,6 +15,7 @@ from ..enums import (
 from ..properties import Properties
 from . import listening, native_methods, proxies, tls, websocket
 from .callbacks import TopicCallbacks
+from .made_when_asked import MadeWhenAsked
 from .pre_shared_key import KeySource, context_for
 from .running_calls import RunningCalls
 from .settings import (
@@ -88,7 +89,7 @@ def _slot(name: str, doc: str) -> Any:
 
     def assign(client: Configuration, callback: Callable[..., Any] | None) -> None:
         vars(client)[private] = callback
-        client._observe()
+        client._ox_observe()
 
     slot = property(lambda client: vars(client).get(private), assign, doc=doc)
     SLOTS[private] = slot
@@ -98,13 +99,13 @@ def _slot(name: str, doc: str) -> Any:
 #: What does not outlive ``reinitialise()``, beside settings and callbacks.
 _OF_A_CONNECTION = {
     "_state",
-    "_latest_attempt",
-    "_connack",
-    "_connack_at",
+    "_ox_latest_attempt",
+    "_ox_connack",
+    "_ox_connack_at",
     "_reconnect_delay",
     "_sock",
-    "_closes_by",
-    "_on_auth",
+    "_ox_closes_by",
+    "_ox_on_auth",
     "_easy_log",
     "suppress_exceptions",
 }
@@ -123,62 +124,62 @@ class Configuration(ClientBase):
     if not TYPE_CHECKING:  # type checkers know them by the stubs
         publish, ack = native_methods.publish, native_methods.ack
 
-    _settings: Settings
+    _ox_settings: MadeWhenAsked[Settings] = MadeWhenAsked(lambda client: Settings())
     _state = _ConnectionState.MQTT_CS_NEW
     #: A thread is in ``reconnect()``; which call of it is the latest.
-    _dialling = False
-    _latest_attempt: Attempt | None = None
+    _ox_dialling = False
+    _ox_latest_attempt: Attempt | None = None
     #: The threads that run callbacks other than those for messages.
-    _calling: RunningCalls
+    _ox_calling: MadeWhenAsked[RunningCalls] = MadeWhenAsked(lambda client: RunningCalls())
     #: What CONNACK said, for those who wrap ``_handle_connack``.
-    _connack: tuple[Any, ...] = ()
+    _ox_connack: tuple[Any, ...] = ()
     #: When CONNACK came, by ``time.monotonic()``; 0 before.
-    _connack_at = 0.0
+    _ox_connack_at = 0.0
     _reconnect_delay: float | None = None
     _sock: ConnectionSocket | None = None
     _thread: threading.Thread | None = None
     #: The same, by "loop", for those who want to be it at once: ``dict.setdefault()`` is atomic.
-    _seat: dict[str, threading.Thread]
+    _ox_seat: MadeWhenAsked[dict[str, threading.Thread]] = MadeWhenAsked(lambda client: {})
     _thread_terminate = False
     #: When ``close()`` has to be through at the latest, by ``time.monotonic()``.
-    _closes_by = float("inf")
+    _ox_closes_by = float("inf")
     #: An asyncio event loop runs the client.
-    _on_event_loop = False
+    _ox_on_event_loop = False
     #: Gets reason code and properties of the broker's AUTH.
-    _on_auth: Callable[[ReasonCode, Properties], Any] | None = None
+    _ox_on_auth: Callable[[ReasonCode, Properties], Any] | None = None
     #: What callbacks returned for it to await, with the acknowledgement that is due then.
-    _deferred: list[tuple[list[Any], tuple[int, int, int] | None]]
-    _on_message_filtered: MQTTMatcher
+    _ox_deferred: MadeWhenAsked[list[tuple[list[Any], tuple[int, int, int] | None]]] = (
+        MadeWhenAsked(lambda client: [])
+    )
+    _on_message_filtered: MadeWhenAsked[MQTTMatcher] = MadeWhenAsked(
+        lambda client: TopicCallbacks(client._ox_engine)
+    )
     #: The program has its own ``_do_on_publish``.
-    _has_own_on_publish = False
+    _ox_has_own_on_publish = False
     #: Callback exceptions are logged and go no further.
     suppress_exceptions = False
 
-    def _begin(self, settings: Settings) -> None:
+    def _ox_begin(self, settings: Settings) -> None:
         """With these settings, and as if nothing had been before.
 
         A loop that runs goes on: its thread waits for the next connection, and can be stopped.
         """
-        own, attempt = vars(self), self._latest_attempt
-        if "_calling" not in own:  # else a callback may have called reinitialise()
-            self._calling = RunningCalls()
-            self._deferred = []
-            self._seat = {}
+        own, attempt = vars(self), self._ox_latest_attempt
         for name in own.keys() & _OF_A_CONNECTION:
             del own[name]
         own.update(dict.fromkeys(SLOTS))
-        self._settings = settings
+        own["_ox_settings"] = settings
         self._on_message = None
-        self._on_message_filtered = TopicCallbacks(self._engine)
-        self._engine.configure(settings)
-        self._observe()
+        own["_on_message_filtered"] = TopicCallbacks(self._ox_engine)
+        self._ox_engine.configure(settings)
+        self._ox_observe()
         if attempt is not None:
             attempt.look_again()
 
-    def _observe(self) -> None:
+    def _ox_observe(self) -> None:
         """Tells the engine which events have a listener."""
         is_method = type(self).on_message is not Configuration.on_message
-        self._engine.listen(listening.listeners(self, is_method))
+        self._ox_engine.listen(listening.listeners(self, is_method))
 
     def _connection_closed(self) -> bool:
         """Whether options may change now."""
@@ -188,30 +189,30 @@ class Configuration(ClientBase):
             and self._sock is None
         )
 
-    def _change(self, name: str, value: Any) -> None:
+    def _ox_change(self, name: str, value: Any) -> None:
         if not self._connection_closed():
             raise RuntimeError(f"updating {name} on established connection is not supported")
-        setattr(self._settings, name, value)
-        self._engine.configure(self._settings)
+        setattr(self._ox_settings, name, value)
+        self._ox_engine.configure(self._ox_settings)
 
     @property
     def callback_api_version(self) -> CallbackAPIVersion:
         """Which arguments callbacks get."""
-        return self._settings.callback_api_version
+        return self._ox_settings.callback_api_version
 
     @property
     def protocol(self) -> MQTTProtocolVersion:
         """The protocol version of CONNECT (OASIS MQTT 5.0, clause 3.1.2.2)."""
-        return self._settings.protocol
+        return self._ox_settings.protocol
 
     @property
     def transport(self) -> Literal["tcp", "websockets", "unix"]:
         """``"tcp"``, ``"unix"`` or ``"websockets"``."""
-        return self._settings.transport
+        return self._ox_settings.transport
 
     @transport.setter
     def transport(self, value: Literal["tcp", "websockets", "unix"]) -> None:
-        self._change("transport", value)
+        self._ox_change("transport", value)
 
     @property
     def host(self) -> str:
@@ -219,13 +220,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set to an empty name, or one with a NUL in it.
         """
-        return self._settings.host
+        return self._ox_settings.host
 
     @host.setter
     def host(self, value: str) -> None:
         if self._connection_closed():
-            check_host(value, self._settings.transport)
-        self._change("host", value)
+            check_host(value, self._ox_settings.transport)
+        self._ox_change("host", value)
 
     @property
     def port(self) -> int:
@@ -233,13 +234,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set to less than 1, or more than 65,535.
         """
-        return self._settings.port
+        return self._ox_settings.port
 
     @port.setter
     def port(self, value: int) -> None:
         if self._connection_closed():
             check_port(value)
-        self._change("port", value)
+        self._ox_change("port", value)
 
     @property
     def keepalive(self) -> int:
@@ -247,13 +248,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set below zero, or above 65,535.
         """
-        return self._settings.keepalive
+        return self._ox_settings.keepalive
 
     @keepalive.setter
     def keepalive(self, value: int) -> None:
         if self._connection_closed():
             check_keepalive(value)
-        self._change("keepalive", value)
+        self._ox_change("keepalive", value)
 
     @property
     def connect_timeout(self) -> float:
@@ -261,31 +262,39 @@ class Configuration(ClientBase):
 
         :raises ValueError: set to zero or less.
         """
-        return self._settings.connect_timeout
+        return self._ox_settings.connect_timeout
 
     @connect_timeout.setter
     def connect_timeout(self, value: float) -> None:
         if self._connection_closed() and value <= 0.0:
             raise ValueError("timeout must be a positive number")
-        self._change("connect_timeout", value)
+        self._ox_change("connect_timeout", value)
 
     @property
     def username(self) -> str | None:
         """User name of CONNECT (clause 3.1.3.5), or None."""
-        return None if self._settings.username is None else self._settings.username.decode("utf-8")
+        return (
+            None
+            if self._ox_settings.username is None
+            else self._ox_settings.username.decode("utf-8")
+        )
 
     @username.setter
     def username(self, value: str | None) -> None:
-        self._change("username", None if value is None else value.encode("utf-8"))
+        self._ox_change("username", None if value is None else value.encode("utf-8"))
 
     @property
     def password(self) -> str | None:
         """Password of CONNECT (clause 3.1.3.6), or None."""
-        return None if self._settings.password is None else self._settings.password.decode("utf-8")
+        return (
+            None
+            if self._ox_settings.password is None
+            else self._ox_settings.password.decode("utf-8")
+        )
 
     @password.setter
     def password(self, value: str | None) -> None:
-        self._change("password", None if value is None else value.encode("utf-8"))
+        self._ox_change("password", None if value is None else value.encode("utf-8"))
 
     @property
     def max_inflight_messages(self) -> int:
@@ -295,13 +304,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set below zero.
         """
-        return self._settings.max_inflight_messages
+        return self._ox_settings.max_inflight_messages
 
     @max_inflight_messages.setter
     def max_inflight_messages(self, value: int) -> None:
         if self._connection_closed() and value < 0:
             raise ValueError("Invalid inflight.")
-        self._change("max_inflight_messages", value)
+        self._ox_change("max_inflight_messages", value)
 
     @property
     def max_queued_messages(self) -> int:
@@ -309,13 +318,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set below zero.
         """
-        return self._settings.max_queued_messages
+        return self._ox_settings.max_queued_messages
 
     @max_queued_messages.setter
     def max_queued_messages(self, value: int) -> None:
         if self._connection_closed() and value < 0:
             raise ValueError("Invalid queue size.")
-        self._change("max_queued_messages", value)
+        self._ox_change("max_queued_messages", value)
 
     @property
     def max_packet_size(self) -> int:
@@ -330,13 +339,13 @@ class Configuration(ClientBase):
 
         :raises ValueError: set to zero or less, or above 268,435,455.
         """
-        return self._settings.packet_limit
+        return self._ox_settings.packet_limit
 
     @max_packet_size.setter
     def max_packet_size(self, value: int) -> None:
         if not 0 < value <= LARGEST_PACKET:
             raise ValueError("Invalid packet size.")
-        self._change("max_packet_size", value)
+        self._ox_change("max_packet_size", value)
 
     def max_inflight_messages_set(self, inflight: int) -> None:
         """Sets :attr:`max_inflight_messages`."""
@@ -354,19 +363,19 @@ class Configuration(ClientBase):
 
     def manual_ack_set(self, on: bool) -> None:
         """Leaves the acknowledgement of QoS 1 and 2 messages to :meth:`ack`, or not."""
-        self._settings.manual_ack = on
-        self._engine.configure(self._settings)
+        self._ox_settings.manual_ack = on
+        self._ox_engine.configure(self._ox_settings)
 
     def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
         """Bounds of the wait before a reconnect, in seconds; it doubles with each failure."""
-        self._settings.reconnect_min_delay = min_delay
-        self._settings.reconnect_max_delay = max_delay
+        self._ox_settings.reconnect_min_delay = min_delay
+        self._ox_settings.reconnect_max_delay = max_delay
         self._reconnect_delay = None
 
     def username_pw_set(self, username: str | None, password: str | bytes | None = None) -> None:
         """Sets the credentials of the next CONNECT; a password needs a user name."""
-        self._settings.username = None if username is None else username.encode("utf-8")
-        self._settings.password = (
+        self._ox_settings.username = None if username is None else username.encode("utf-8")
+        self._ox_settings.password = (
             password.encode("utf-8") if isinstance(password, str) else password
         )
 
@@ -395,52 +404,52 @@ class Configuration(ClientBase):
         encoded_topic = topic.encode("utf-8")
         if b"+" in encoded_topic or b"#" in encoded_topic:
             raise ValueError("Will topic cannot contain wildcards.")
-        self._settings.will_payload = encode_payload(payload)
-        self._settings.will = True
-        self._settings.will_topic = encoded_topic
-        self._settings.will_qos = qos
-        self._settings.will_retain = retain
-        self._settings.will_properties = properties
+        self._ox_settings.will_payload = encode_payload(payload)
+        self._ox_settings.will = True
+        self._ox_settings.will_topic = encoded_topic
+        self._ox_settings.will_qos = qos
+        self._ox_settings.will_retain = retain
+        self._ox_settings.will_properties = properties
 
     def will_clear(self) -> None:
         """Sends no will with the next CONNECT."""
-        self._settings.will = False
-        self._settings.will_topic = b""
-        self._settings.will_payload = b""
-        self._settings.will_qos = 0
-        self._settings.will_retain = False
+        self._ox_settings.will = False
+        self._ox_settings.will_topic = b""
+        self._ox_settings.will_payload = b""
+        self._ox_settings.will_qos = 0
+        self._ox_settings.will_retain = False
 
     @property
     def will_topic(self) -> str | None:
         """The topic of the will; empty for none."""
-        return self._settings.will_topic.decode("utf-8")
+        return self._ox_settings.will_topic.decode("utf-8")
 
     @property
     def will_payload(self) -> bytes | bytearray | None:
         """The payload of the will; empty for none."""
-        return self._settings.will_payload
+        return self._ox_settings.will_payload
 
     def enable_bridge_mode(self) -> None:
         """Sets the bridge bit in the protocol level of CONNECT (MQTT 3.x, a custom of brokers)."""
-        self._settings.client_mode = PahoClientMode.MQTT_BRIDGE
+        self._ox_settings.client_mode = PahoClientMode.MQTT_BRIDGE
 
     @property
     def logger(self) -> logging.Logger | None:
         """Where the log goes besides :attr:`on_log`, or None."""
-        return self._settings.logger
+        return self._ox_settings.logger
 
     @logger.setter
     def logger(self, value: logging.Logger | None) -> None:
-        self._settings.logger = value
-        self._observe()
+        self._ox_settings.logger = value
+        self._ox_observe()
 
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
         """Logs to ``logger``, else to the one set before, else to ``oxmqtt.client``."""
-        if logger is None and self._settings.logger is None:
+        if logger is None and self._ox_settings.logger is None:
             import logging
 
             logger = logging.getLogger("oxmqtt.client")
-        self.logger = logger or self._settings.logger
+        self.logger = logger or self._ox_settings.logger
 
     def disable_logger(self) -> None:
         """Logs to no logger."""
@@ -478,7 +487,7 @@ class Configuration(ClientBase):
         :raises ValueError: TLS is set already, or an argument is not valid or not for this backend.
         :raises OSError: a file cannot be read; ``ssl.SSLError`` if it holds something else.
         """
-        tls.require_none(self._settings)
+        tls.require_none(self._ox_settings)
         options = Options(
             ca_certs,
             certfile,
@@ -501,15 +510,15 @@ class Configuration(ClientBase):
         :param server_hostname: as for :meth:`tls_set`.
         :raises ValueError: TLS is set already.
         """
-        tls.require_none(self._settings)
+        tls.require_none(self._ox_settings)
         if context is None:
             import ssl
 
             context = ssl.create_default_context()
-        self._settings.ssl = True
-        self._settings.ssl_context = context
-        self._settings.tls_insecure = not context.check_hostname
-        self._settings.server_hostname = server_hostname
+        self._ox_settings.ssl = True
+        self._ox_settings.ssl_context = context
+        self._ox_settings.tls_insecure = not context.check_hostname
+        self._ox_settings.server_hostname = server_hostname
 
     def tls_psk_set(
         self, identity: str | Callable[..., PreSharedKey], key: bytes | None = None
@@ -533,9 +542,9 @@ class Configuration(ClientBase):
             raise TypeError(
                 "tls_psk_set() takes a function, or an identity (str) and a key (bytes)"
             )
-        tls.require_none(self._settings)
+        tls.require_none(self._ox_settings)
         self.tls_set_context(context_for(source))
-        self._settings.key_source = source
+        self._ox_settings.key_source = source
 
     def tls_insecure_set(self, value: bool) -> None:
         """Accepts a certificate that names another host, or not.
@@ -544,11 +553,11 @@ class Configuration(ClientBase):
 
         :raises ValueError: TLS is not set yet.
         """
-        if self._settings.ssl_context is None and self._settings.rustls is None:
+        if self._ox_settings.ssl_context is None and self._ox_settings.rustls is None:
             raise ValueError("Must configure SSL context before using tls_insecure_set.")
-        self._settings.tls_insecure = value
-        if self._settings.ssl_context is not None:
-            self._settings.ssl_context.check_hostname = not value
+        self._ox_settings.tls_insecure = value
+        if self._ox_settings.ssl_context is not None:
+            self._ox_settings.ssl_context.check_hostname = not value
 
     def ws_set_options(self, path: str = "/mqtt", headers: WebSocketHeaders | None = None) -> None:
         """Sets path and headers of the WebSocket handshake.
@@ -567,9 +576,9 @@ class Configuration(ClientBase):
             raise ValueError(
                 "'headers' option to ws_set_options has to be either a dictionary or callable"
             )
-        self._settings.websocket_path = path
+        self._ox_settings.websocket_path = path
         if headers is not None:
-            self._settings.websocket_extra_headers = headers
+            self._ox_settings.websocket_extra_headers = headers
 
     def proxy_set(self, **proxy_args: Any) -> None:
         """Connects through a SOCKS or HTTP proxy.
@@ -582,7 +591,7 @@ class Configuration(ClientBase):
         :raises ValueError: PySocks is missing, or an argument is not valid.
         """
         proxies.check(proxy_args)
-        self._settings.proxy = proxy_args
+        self._ox_settings.proxy = proxy_args
 
     on_log: Slot[CallbackOnLog] = _slot(
         "on_log",
@@ -663,7 +672,7 @@ class Configuration(ClientBase):
         """``on_socket_unregister_write(client, userdata, sock)``: the counterpart, never called.""",
     )
 
-    def _decorator(self, name: str) -> Callable[[F], F]:
+    def _ox_decorator(self, name: str) -> Callable[[F], F]:
         def decorate(func: F) -> F:
             setattr(self, name, func)
             return func
@@ -672,55 +681,55 @@ class Configuration(ClientBase):
 
     def log_callback(self) -> Callable[[Log], Log]:
         """Decorator that sets :attr:`on_log`."""
-        return self._decorator("on_log")
+        return self._ox_decorator("on_log")
 
     def pre_connect_callback(self) -> Callable[[PreConnect], PreConnect]:
         """Decorator that sets :attr:`on_pre_connect`."""
-        return self._decorator("on_pre_connect")
+        return self._ox_decorator("on_pre_connect")
 
     def connect_callback(self) -> Callable[[Connect], Connect]:
         """Decorator that sets :attr:`on_connect`."""
-        return self._decorator("on_connect")
+        return self._ox_decorator("on_connect")
 
     def connect_fail_callback(self) -> Callable[[ConnectFail], ConnectFail]:
         """Decorator that sets :attr:`on_connect_fail`."""
-        return self._decorator("on_connect_fail")
+        return self._ox_decorator("on_connect_fail")
 
     def subscribe_callback(self) -> Callable[[Subscribe], Subscribe]:
         """Decorator that sets :attr:`on_subscribe`."""
-        return self._decorator("on_subscribe")
+        return self._ox_decorator("on_subscribe")
 
     def message_callback(self) -> Callable[[Message], Message]:
         """Decorator that sets :attr:`on_message`."""
-        return self._decorator("on_message")
+        return self._ox_decorator("on_message")
 
     def publish_callback(self) -> Callable[[Publish], Publish]:
         """Decorator that sets :attr:`on_publish`."""
-        return self._decorator("on_publish")
+        return self._ox_decorator("on_publish")
 
     def unsubscribe_callback(self) -> Callable[[Unsubscribe], Unsubscribe]:
         """Decorator that sets :attr:`on_unsubscribe`."""
-        return self._decorator("on_unsubscribe")
+        return self._ox_decorator("on_unsubscribe")
 
     def disconnect_callback(self) -> Callable[[Disconnect], Disconnect]:
         """Decorator that sets :attr:`on_disconnect`."""
-        return self._decorator("on_disconnect")
+        return self._ox_decorator("on_disconnect")
 
     def socket_open_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_open`."""
-        return self._decorator("on_socket_open")
+        return self._ox_decorator("on_socket_open")
 
     def socket_close_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_close`."""
-        return self._decorator("on_socket_close")
+        return self._ox_decorator("on_socket_close")
 
     def socket_register_write_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_register_write`."""
-        return self._decorator("on_socket_register_write")
+        return self._ox_decorator("on_socket_register_write")
 
     def socket_unregister_write_callback(self) -> Callable[[Socket], Socket]:
         """Decorator that sets :attr:`on_socket_unregister_write`."""
-        return self._decorator("on_socket_unregister_write")
+        return self._ox_decorator("on_socket_unregister_write")
 
     def message_callback_add(self, sub: str, callback: CallbackOnMessage) -> None:
         """Registers a callback for the messages that match a topic filter.

@@ -43,8 +43,8 @@ def connect(
     properties: Properties | None = None,
 ) -> MQTTErrorCode:
     """Connects to a broker and sends CONNECT; the answer comes with the loop."""
-    if client._settings.is_v5:
-        client._settings.mqttv5_first_connect = True
+    if client._ox_settings.is_v5:
+        client._ox_settings.mqttv5_first_connect = True
     elif clean_start != MQTT_CLEAN_START_FIRST_ONLY:
         raise ValueError("Clean start only applies to MQTT V5")
     elif properties:
@@ -86,17 +86,17 @@ def set_target(
         raise ValueError("Invalid bind port number.")
     if isinstance(host, (bytes, bytearray)):  # Python's sockets take them too
         host = host.decode()
-    check_host(host, client._settings.transport)
+    check_host(host, client._ox_settings.transport)
     check_port(port)
     check_keepalive(keepalive)
     client._sock_close()
-    client._settings.host = host
-    client._settings.port = port
-    client._settings.keepalive = keepalive
-    client._settings.bind_address = bind_address
-    client._settings.bind_port = bind_port
-    client._settings.clean_start = clean_start
-    client._settings.connect_properties = properties
+    client._ox_settings.host = host
+    client._ox_settings.port = port
+    client._ox_settings.keepalive = keepalive
+    client._ox_settings.bind_address = bind_address
+    client._ox_settings.bind_port = bind_port
+    client._ox_settings.clean_start = clean_start
+    client._ox_settings.connect_properties = properties
     client._state = state
 
 
@@ -109,15 +109,15 @@ def reconnect(client: Client) -> MQTTErrorCode:
 
 def reconnecting(client: Client) -> Generator[AnyNeed, Any, MQTTErrorCode]:
     """The sequence of :meth:`reconnect`: it yields what it has to wait for."""
-    if len(client._settings.host) == 0:
+    if len(client._ox_settings.host) == 0:
         raise ValueError("Invalid host.")
-    if client._settings.port <= 0:
+    if client._ox_settings.port <= 0:
         raise ValueError("Invalid port number.")
     attempt = Attempt(lambda attempt: _is_wanted(client, attempt))
-    overtaken, client._latest_attempt = client._latest_attempt, attempt
+    overtaken, client._ox_latest_attempt = client._ox_latest_attempt, attempt
     if overtaken is not None:
         overtaken.look_again()
-    dialled_before = client._dialling
+    dialled_before = client._ox_dialling
     _set_dialling(client, True)
     try:
         client._state = _ConnectionState.MQTT_CS_CONNECTING
@@ -129,23 +129,25 @@ def reconnecting(client: Client) -> Generator[AnyNeed, Any, MQTTErrorCode]:
         return _leave_it(client, attempt)
     finally:
         attempt.waker = None
-        if client._latest_attempt is attempt:
-            client._latest_attempt = None  # it holds the client, which may be dropped now
+        if client._ox_latest_attempt is attempt:
+            client._ox_latest_attempt = None  # it holds the client, which may be dropped now
         _set_dialling(client, dialled_before)
-        if client._engine.looping:  # a loop() that comes later would return at once, with nothing
-            client._engine.interrupt()
+        if (
+            client._ox_engine.looping
+        ):  # a loop() that comes later would return at once, with nothing
+            client._ox_engine.interrupt()
 
 
 def _is_wanted(client: Client, attempt: Attempt) -> bool:
     """Whether this is the latest call of reconnect(), and nothing has stopped it."""
     is_stopped = client._thread_terminate and client._thread is threading.current_thread()
     is_connecting = client._state is _ConnectionState.MQTT_CS_CONNECTING
-    return client._latest_attempt is attempt and is_connecting and not is_stopped
+    return client._ox_latest_attempt is attempt and is_connecting and not is_stopped
 
 
 def _opening(client: Client, attempt: Attempt) -> Generator[AnyNeed, Any, bool]:
     """Dials and sends CONNECT, as long as that is wanted; whether it has."""
-    until = time.monotonic() + client._settings.connect_timeout
+    until = time.monotonic() + client._ox_settings.connect_timeout
     dialled: socket.socket | None = yield from transport.dialled(client, attempt, until)
     if dialled is None:
         return False
@@ -153,7 +155,7 @@ def _opening(client: Client, attempt: Attempt) -> Generator[AnyNeed, Any, bool]:
         dialled.close()
         return False
     try:
-        client._engine.descriptor()  # if there is none left, before others have hold of it
+        client._ox_engine.descriptor()  # if there is none left, before others have hold of it
         sock = transport.wrap(client, dialled)
     except BaseException:
         dialled.close()
@@ -186,7 +188,7 @@ def _opening(client: Client, attempt: Attempt) -> Generator[AnyNeed, Any, bool]:
 
 def _leave_it(client: Client, attempt: Attempt) -> MQTTErrorCode:
     """Leaves the connection to whoever came between."""
-    if client._latest_attempt is not attempt:
+    if client._ox_latest_attempt is not attempt:
         return MQTTErrorCode.MQTT_ERR_SUCCESS
     client._sock_close()
     if client._state is _ConnectionState.MQTT_CS_CONNECTING:
@@ -198,52 +200,54 @@ def _leave_it(client: Client, attempt: Attempt) -> MQTTErrorCode:
 
 def _hand_to_engine(client: Client, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
     will: tuple[Any, ...] | None = None
-    if client._settings.will:
+    if client._ox_settings.will:
         will = (
-            client._settings.will_topic.decode("utf-8"),
-            bytes(client._settings.will_payload),
-            client._settings.will_qos,
-            bool(client._settings.will_retain),
-            client._settings.will_properties if client._settings.is_v5 else None,
+            client._ox_settings.will_topic.decode("utf-8"),
+            bytes(client._ox_settings.will_payload),
+            client._ox_settings.will_qos,
+            bool(client._ox_settings.will_retain),
+            client._ox_settings.will_properties if client._ox_settings.is_v5 else None,
         )
     clean = _clean_flag(client)
-    has_password = client._settings.username is not None and client._settings.password is not None
-    client._observe()
+    has_password = (
+        client._ox_settings.username is not None and client._ox_settings.password is not None
+    )
+    client._ox_observe()
     if is_logged(client):
         flags = (
-            int(client._settings.username is not None),
+            int(client._ox_settings.username is not None),
             int(has_password),
-            int(bool(client._settings.will and client._settings.will_retain)),
-            client._settings.will_qos if client._settings.will else 0,
-            int(client._settings.will),
+            int(bool(client._ox_settings.will and client._ox_settings.will_retain)),
+            client._ox_settings.will_qos if client._ox_settings.will else 0,
+            int(client._ox_settings.will),
             int(clean),
-            client._settings.keepalive,
+            client._ox_settings.keepalive,
         )
         line, args = connect_line(
             flags,
-            client._settings.client_id,
-            client._settings.connect_properties,
-            client._settings.is_v5,
+            client._ox_settings.client_id,
+            client._ox_settings.connect_properties,
+            client._ox_settings.is_v5,
         )
         client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
     below = sock._below()
     descriptor, unix = sock._hand_over()
-    client._engine.connect(
+    client._ox_engine.connect(
         descriptor,
         unix=unix,
         relay=sock._relay,
         below=below,
         layers=layers,
-        client_id=client._settings.client_id,
+        client_id=client._ox_settings.client_id,
         clean_start=clean,
-        keep_alive=client._settings.keepalive,
-        username=client._settings.username,
-        password=client._settings.password if has_password else None,
+        keep_alive=client._ox_settings.keepalive,
+        username=client._ox_settings.username,
+        password=client._ox_settings.password if has_password else None,
         will=will,
-        properties=_announced(client) if client._settings.is_v5 else None,
-        bridge=client._settings.client_mode == PahoClientMode.MQTT_BRIDGE
-        and not client._settings.is_v5,
-        connack_timeout=client._settings.connect_timeout,
+        properties=_announced(client) if client._ox_settings.is_v5 else None,
+        bridge=client._ox_settings.client_mode == PahoClientMode.MQTT_BRIDGE
+        and not client._ox_settings.is_v5,
+        connack_timeout=client._ox_settings.connect_timeout,
         rewrite=(lambda packet: packets.rewritten_connect(client, packet))
         if is_own(client, "_packet_queue")
         else None,
@@ -252,22 +256,22 @@ def _hand_to_engine(client: Client, sock: ConnectionSocket, layers: HandshakeLay
 
 def _announced(client: Client) -> Properties | None:
     """The properties of CONNECT, with the bounds that the program set."""
-    given = client._settings.connect_properties
-    if client._settings.max_packet_size is None or hasattr(given, "MaximumPacketSize"):
+    given = client._ox_settings.connect_properties
+    if client._ox_settings.max_packet_size is None or hasattr(given, "MaximumPacketSize"):
         return given
     properties = Properties(PacketTypes.CONNECT)
     if given is not None:
         vars(properties).update(vars(given))
-    properties.MaximumPacketSize = client._settings.max_packet_size
+    properties.MaximumPacketSize = client._ox_settings.max_packet_size
     return properties
 
 
 def _clean_flag(client: Client) -> bool:
-    if not client._settings.is_v5:
-        return bool(client._settings.clean_session)
-    if client._settings.clean_start == MQTT_CLEAN_START_FIRST_ONLY:
-        return client._settings.mqttv5_first_connect
-    return bool(client._settings.clean_start)
+    if not client._ox_settings.is_v5:
+        return bool(client._ox_settings.clean_session)
+    if client._ox_settings.clean_start == MQTT_CLEAN_START_FIRST_ONLY:
+        return client._ox_settings.mqttv5_first_connect
+    return bool(client._ox_settings.clean_start)
 
 
 def close_socket(client: Client) -> None:
@@ -279,7 +283,7 @@ def close_socket(client: Client) -> None:
         events.call(client, "on_socket_close", sock)
     finally:
         if client._sock is None:  # else the callback has connected again
-            client._engine.abandon()
+            client._ox_engine.abandon()
             if client._state == _ConnectionState.MQTT_CS_CONNECTED:
                 client._state = _ConnectionState.MQTT_CS_CONNECTION_LOST
         sock._release()
@@ -296,7 +300,7 @@ def disconnect(
         loops.interrupt(client)
         return MQTTErrorCode.MQTT_ERR_NO_CONN
     before, client._state = client._state, _ConnectionState.MQTT_CS_DISCONNECTING
-    if client._settings.is_v5:
+    if client._ox_settings.is_v5:
         client._easy_log(
             LogLevel.MQTT_LOG_DEBUG,
             "Sending DISCONNECT reasonCode=%s properties=%s",
@@ -305,13 +309,13 @@ def disconnect(
         )
     else:
         client._easy_log(LogLevel.MQTT_LOG_DEBUG, "Sending DISCONNECT")
-    waiting = client._engine.unfinished
+    waiting = client._ox_engine.unfinished
     if waiting:
         line = "DISCONNECT does not wait for %d messages that the broker has not acknowledged"
         client._easy_log(LogLevel.MQTT_LOG_WARNING, line, waiting)
-    reason = 0 if reasoncode is None or not client._settings.is_v5 else reasoncode.value
+    reason = 0 if reasoncode is None or not client._ox_settings.is_v5 else reasoncode.value
     try:
-        client._engine.disconnect(reason, properties if client._settings.is_v5 else None)
+        client._ox_engine.disconnect(reason, properties if client._ox_settings.is_v5 else None)
     except BaseException:  # properties that are not valid: nothing was sent
         client._state = before
         raise
@@ -324,7 +328,7 @@ def is_connected(client: Client) -> bool:
     if client._state != _ConnectionState.MQTT_CS_CONNECTED:
         return False
     # Without a connection, the program has set the state by itself, as tests do.
-    return client._engine.online or client._sock is None
+    return client._ox_engine.online or client._sock is None
 
 
 def reset_sockets(client: Client, sockpair_only: bool = False) -> None:
@@ -336,4 +340,4 @@ def reset_sockets(client: Client, sockpair_only: bool = False) -> None:
 
 
 def _set_dialling(client: Client, is_dialling: bool) -> None:
-    client._dialling = client._engine.dialling = is_dialling
+    client._ox_dialling = client._ox_engine.dialling = is_dialling

@@ -63,7 +63,7 @@ def _handle_message(client: Client, userdata: Any, message: MQTTMessage) -> None
 
 
 def _version1(client: Client) -> bool:
-    version = client._settings.callback_api_version
+    version = client._ox_settings.callback_api_version
     if version not in (CallbackAPIVersion.VERSION1, CallbackAPIVersion.VERSION2):
         raise RuntimeError("Unsupported callback API version")
     return version is CallbackAPIVersion.VERSION1
@@ -74,7 +74,7 @@ def call(client: Client, name: str, *args: Any) -> None:
     callback = getattr(client, name)
     if callback is None:
         return
-    with client._calling:
+    with client._ox_calling:
         try:
             result = callback(client, client._userdata, *args)
         except Exception as error:
@@ -82,7 +82,7 @@ def call(client: Client, name: str, *args: Any) -> None:
             if not client.suppress_exceptions:
                 raise
         else:
-            if client._on_event_loop and hasattr(result, "__await__"):
+            if client._ox_on_event_loop and hasattr(result, "__await__"):
                 client._defer([result], None)
 
 
@@ -91,46 +91,46 @@ def defer(client: Client, awaitables: list[Any], ack_due: tuple[int, int, int] |
 
     ``ack_due`` names the message that is to be acknowledged then.
     """
-    client._deferred.append((awaitables, ack_due))
-    client._engine.pause()
+    client._ox_deferred.append((awaitables, ack_due))
+    client._ox_engine.pause()
 
 
 def connack_came(client: Client, *connack: Any) -> None:
-    client._connack = connack
+    client._ox_connack = connack
     client._handle_connack()
 
 
 def handle_connack(client: Client) -> MQTTErrorCode:
     """Calls ``on_connect``; programs wrap it, and look at the result."""
-    session_present, code, packed = client._connack
+    session_present, code, packed = client._ox_connack
     flags = int(session_present)
-    if client._settings.protocol == MQTTProtocolVersion.MQTTv311 and _retry_refused(
+    if client._ox_settings.protocol == MQTTProtocolVersion.MQTTv311 and _retry_refused(
         client, flags, code
     ):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
-    if client._settings.is_v5:
+    if client._ox_settings.is_v5:
         reason = reason_code(PacketTypes.CONNACK, code)
         properties: Properties | None = unpack(PacketTypes.CONNACK, packed)
         keep_alive = getattr(properties, "ServerKeepAlive", None)
         if keep_alive is not None:
-            client._settings.keepalive = keep_alive
+            client._ox_settings.keepalive = keep_alive
     else:
         reason = convert_connack_rc_to_reason_code(code)
         properties = None
     if code == 0:
         if client._state is _ConnectionState.MQTT_CS_CONNECTING:
             client._state = _ConnectionState.MQTT_CS_CONNECTED
-        client._connack_at = time.monotonic()
+        client._ox_connack_at = time.monotonic()
     line, args = connack_line(
-        flags, reason if client._settings.is_v5 else code, properties, client._settings.is_v5
+        flags, reason if client._ox_settings.is_v5 else code, properties, client._ox_settings.is_v5
     )
     client._easy_log(_DEBUG, line, *args)
-    client._settings.mqttv5_first_connect = False
+    client._ox_settings.mqttv5_first_connect = False
     if not _version1(client):
         if properties is None:
             properties = Properties(PacketTypes.CONNACK)
         call(client, "on_connect", ConnectFlags(session_present), reason, properties)
-    elif client._settings.is_v5:
+    elif client._ox_settings.is_v5:
         flags_dict = ConnectFlagsDict({"session present": flags})
         call(client, "on_connect", flags_dict, reason, properties)
     else:
@@ -142,23 +142,23 @@ def handle_connack(client: Client) -> MQTTErrorCode:
 def handle_auth(client: Client, code: int, packed: bytes | None) -> None:
     reason = reason_code(PacketTypes.AUTH, code)
     client._easy_log(_DEBUG, "Received AUTH %s", reason)
-    if client._on_auth is not None:
-        client._on_auth(reason, unpack(PacketTypes.AUTH, packed))
+    if client._ox_on_auth is not None:
+        client._ox_on_auth(reason, unpack(PacketTypes.AUTH, packed))
 
 
 def _retry_refused(client: Client, flags: int, code: int) -> bool:
     """Tries MQTT 3.1 or an own client identifier where the broker wants that."""
-    if not client._settings.reconnect_on_failure:
+    if not client._ox_settings.reconnect_on_failure:
         return False
     if code == ConnackCode.CONNACK_REFUSED_PROTOCOL_VERSION:
         what = "attempting downgrade to MQTT v3.1."
-        client._settings.protocol = MQTTProtocolVersion.MQTTv31
+        client._ox_settings.protocol = MQTTProtocolVersion.MQTTv31
     elif (
         code == ConnackCode.CONNACK_REFUSED_IDENTIFIER_REJECTED
-        and client._settings.client_id == b""
+        and client._ox_settings.client_id == b""
     ):
         what = "attempting to use non-empty CID"
-        client._settings.client_id = random_client_id()
+        client._ox_settings.client_id = random_client_id()
     else:
         return False
     client._easy_log(_DEBUG, f"Received CONNACK (%s, %s), {what}", flags, code)
@@ -171,7 +171,7 @@ def handle_closed(
 ) -> MQTTErrorCode:
     """``code`` and ``packed`` are those of the broker's DISCONNECT, None where it had none."""
     rc = _CLOSED[kind]
-    if kind == "refused" and client._settings.is_v5:
+    if kind == "refused" and client._ox_settings.is_v5:
         rc = MQTTErrorCode.MQTT_ERR_PROTOCOL
     if kind == "protocol":
         client._easy_log(_DEBUG, "Received malformed packet: %s", text)
@@ -197,7 +197,7 @@ def handle_closed(
         else:
             reason = None if code is None else reason_code(PacketTypes.DISCONNECT, code)
             properties = None if packed is None else unpack(PacketTypes.DISCONNECT, packed)
-            if client._settings.is_v5:
+            if client._ox_settings.is_v5:
                 client._easy_log(_DEBUG, "Received DISCONNECT %s %s", reason, properties)
             client._do_on_disconnect(True, rc, reason, properties)
     if kind in ("keep_alive", "connack_timeout"):
@@ -221,7 +221,7 @@ def do_on_disconnect(
         if properties is None:
             properties = Properties(PacketTypes.DISCONNECT)
         call(client, "on_disconnect", DisconnectFlags(packet_from_broker), reason, properties)
-    elif not client._settings.is_v5:
+    elif not client._ox_settings.is_v5:
         call(client, "on_disconnect", v1_rc)
     elif packet_from_broker:
         call(client, "on_disconnect", reason, properties)
@@ -231,7 +231,7 @@ def do_on_disconnect(
 
 def suback_came(client: Client, mid: int, codes: bytes, packed: bytes | None) -> None:
     client._easy_log(_DEBUG, "Received SUBACK")
-    if _version1(client) and not client._settings.is_v5:
+    if _version1(client) and not client._ox_settings.is_v5:
         call(client, "on_subscribe", mid, tuple(codes))
         return
     reasons = [reason_code(PacketTypes.SUBACK, code) for code in codes]
@@ -244,7 +244,7 @@ def unsuback_came(client: Client, mid: int, codes: bytes, packed: bytes | None) 
     properties = unpack(PacketTypes.UNSUBACK, packed)
     if not _version1(client):
         call(client, "on_unsubscribe", mid, reasons, properties)
-    elif client._settings.is_v5:
+    elif client._ox_settings.is_v5:
         answer = reasons[0] if len(reasons) == 1 else reasons
         call(client, "on_unsubscribe", mid, properties, answer)
     else:
@@ -254,7 +254,7 @@ def unsuback_came(client: Client, mid: int, codes: bytes, packed: bytes | None) 
 def handle_published(
     client: Client, mid: int, packet_type: int, code: int, packed: bytes | None
 ) -> None:
-    if _version1(client) and not client._has_own_on_publish:
+    if _version1(client) and not client._ox_has_own_on_publish:
         call(client, "on_publish", mid)
     else:
         reason = reason_code(packet_type, code)

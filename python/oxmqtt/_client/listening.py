@@ -46,15 +46,15 @@ def is_own(client: Configuration, method: str) -> bool:
 def is_logged(client: Configuration) -> bool:
     """Whether anybody wants a line for each packet; a logger may change its mind between connections."""
     debug = LOGGING_LEVEL[LogLevel.MQTT_LOG_DEBUG]
-    logger = client._settings.logger
+    logger = client._ox_settings.logger
     by_logger = logger is not None and bool(logger.isEnabledFor(debug))
     return client.on_log is not None or by_logger or is_own(client, "_easy_log")
 
 
 def listeners(client: Configuration, on_message_is_method: bool) -> Listeners:
-    client._has_own_on_publish = is_own(client, "_do_on_publish")
-    is_reported = client.on_publish is not None or client._has_own_on_publish
-    on_loop = client._on_event_loop
+    client._ox_has_own_on_publish = is_own(client, "_do_on_publish")
+    is_reported = client.on_publish is not None or client._ox_has_own_on_publish
+    on_loop = client._ox_on_event_loop
     return Listeners(
         trace=is_logged(client),
         acked=is_reported or on_loop,
@@ -94,8 +94,8 @@ class _Overridable:
         self._tell(client)
 
     def _tell(self, client: Any) -> None:
-        client._observe()
-        client._engine.forget_topics()
+        client._ox_observe()
+        client._ox_engine.forget_topics()
 
 
 def overridable(method: F) -> F:

@@ -76,7 +76,7 @@ def write(client: Configuration, level: LogLevel, fmt: str, *args: Any) -> None:
             on_log(client, client._userdata, level, fmt % args)  # type: ignore[arg-type]
         except Exception:  # a log callback has nowhere to report to
             pass
-    logger = client._settings.logger
+    logger = client._ox_settings.logger
     if logger is not None:
         logger.log(LOGGING_LEVEL[level], fmt, *args)
 
@@ -85,7 +85,7 @@ def log_message(client: Client, message: Any) -> None:
     traits = (message.dup, message.qos, message.retain, message.mid)
     size, properties = len(message.payload), message.properties
     line, args = publish_line(
-        False, traits, message.topic, size, properties, client._settings.is_v5
+        False, traits, message.topic, size, properties, client._ox_settings.is_v5
     )
     client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
 
@@ -95,7 +95,7 @@ def log_publish(
 ) -> None:
     traits = (False, qos, retain, mid)
     name = topic.encode("utf-8")
-    line, args = publish_line(True, traits, name, size, properties, client._settings.is_v5)  # type: ignore[arg-type]
+    line, args = publish_line(True, traits, name, size, properties, client._ox_settings.is_v5)  # type: ignore[arg-type]
     client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
 
 
@@ -103,7 +103,7 @@ def log_resend(client: Client, message: Any) -> None:
     traits = (True, message.qos, message.retain, message.mid)
     size, properties = len(message.payload), message.properties
     name = message.topic.encode("utf-8")
-    line, args = publish_line(True, traits, name, size, properties, client._settings.is_v5)
+    line, args = publish_line(True, traits, name, size, properties, client._ox_settings.is_v5)
     client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
 
 

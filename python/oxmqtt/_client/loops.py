@@ -39,7 +39,7 @@ _NO_CONN = MQTTErrorCode.MQTT_ERR_NO_CONN
 
 def wait(client: Client, timeout: float) -> None:
     """Waits for events, an interruption, or the time-out in seconds."""
-    ready([client._engine.descriptor()], [], timeout)
+    ready([client._ox_engine.descriptor()], [], timeout)
 
 
 def one_round(client: Client, timeout: float = 1.0) -> MQTTErrorCode:
@@ -53,14 +53,14 @@ def one_round(client: Client, timeout: float = 1.0) -> MQTTErrorCode:
 
 
 def drain(client: Client) -> MQTTErrorCode:
-    rc = client._engine.drain(client)
+    rc = client._ox_engine.drain(client)
     return MQTTErrorCode(rc) if rc else _SUCCESS
 
 
 def interrupt(client: Client) -> None:
     """Whoever waits for this client looks whether it still has to."""
-    client._engine.interrupt()
-    attempt = client._latest_attempt
+    client._ox_engine.interrupt()
+    attempt = client._ox_latest_attempt
     if attempt is not None:
         attempt.look_again()
 
@@ -97,24 +97,24 @@ def _satisfy(client: Client, need: LoopNeed) -> MQTTErrorCode:
 
 @contextmanager
 def _marked_as_looping(client: Client) -> Iterator[None]:
-    client._engine.looping = True
+    client._ox_engine.looping = True
     try:
         yield
     finally:
         leave_turn()
-        client._engine.looping = False
+        client._ox_engine.looping = False
         release_descriptor(client)
 
 
 def release_descriptor(client: Client) -> None:
     """Without connection and loop nobody waits on it; the next one makes another."""
-    if client._sock is None and not client._dialling and not has_loop(client):
-        client._engine.release_descriptor()
+    if client._sock is None and not client._ox_dialling and not has_loop(client):
+        client._ox_engine.release_descriptor()
 
 
 def has_loop(client: Client) -> bool:
     """A loop runs, on a thread or on an event loop."""
-    return client._engine.looping or client._on_event_loop
+    return client._ox_engine.looping or client._ox_on_event_loop
 
 
 def loop_sequence(
@@ -123,7 +123,7 @@ def loop_sequence(
     """The sequence of :meth:`loop_forever`."""
     while True:
         rc = yield from _running_connection(client, timeout, retry_first_connection)
-        if should_exit(client) or not client._settings.reconnect_on_failure:
+        if should_exit(client) or not client._ox_settings.reconnect_on_failure:
             return rc
         yield from _backing_off(client)
         if should_exit(client):
@@ -166,7 +166,7 @@ def _dialled_elsewhere(client: Client) -> bool:
     """No connection yet, but another thread makes one or is about to."""
     own_thread = client._thread is threading.current_thread()
     is_new = client._state is _ConnectionState.MQTT_CS_NEW and own_thread
-    return (is_new or client._dialling) and not should_exit(client)
+    return (is_new or client._ox_dialling) and not should_exit(client)
 
 
 def _trying_reconnect(client: Client, retry: bool) -> Generator[LoopNeed, MQTTErrorCode, bool]:
@@ -186,7 +186,7 @@ def _connect_failed(client: Client) -> None:
     callback = client.on_connect_fail
     if callback is None:
         return
-    with client._calling:
+    with client._ox_calling:
         try:
             callback(client, client._userdata)
         except Exception as error:
@@ -197,13 +197,13 @@ def _connect_failed(client: Client) -> None:
 def _backing_off(client: Client) -> Generator[LoopNeed, MQTTErrorCode, None]:
     """Waits before a reconnect: longer each time, unless the connection had lasted."""
     delay = client._reconnect_delay
-    lasted = time.monotonic() - client._connack_at
-    if delay is None or (client._connack_at and lasted >= delay):
-        delay = client._settings.reconnect_min_delay
+    lasted = time.monotonic() - client._ox_connack_at
+    if delay is None or (client._ox_connack_at and lasted >= delay):
+        delay = client._ox_settings.reconnect_min_delay
     else:
-        delay = min(delay * 2, client._settings.reconnect_max_delay)
+        delay = min(delay * 2, client._ox_settings.reconnect_max_delay)
     client._reconnect_delay = delay
-    client._connack_at = 0.0
+    client._ox_connack_at = 0.0
     import random
 
     # Clients that lost the same broker must not come back in step.
@@ -219,8 +219,8 @@ def _finishing(client: Client) -> Generator[LoopNeed, MQTTErrorCode, None]:
     """Gives what is on its way a moment, so that its callbacks are not lost."""
     until = time.monotonic() + _STOP_GRACE
     while client._sock is not None and (
-        client._engine.unfinished
-        or client._engine.unsent
+        client._ox_engine.unfinished
+        or client._ox_engine.unsent
         or client._state is _ConnectionState.MQTT_CS_DISCONNECTING
     ):
         left = until - time.monotonic()
@@ -232,11 +232,11 @@ def _finishing(client: Client) -> Generator[LoopNeed, MQTTErrorCode, None]:
 
 def dispatch_without_loop(client: Client) -> None:
     """``disconnect()`` where no loop runs: its callbacks are called here, as paho does."""
-    if client._engine.in_callback or has_loop(client) or client.on_socket_register_write:
+    if client._ox_engine.in_callback or has_loop(client) or client.on_socket_register_write:
         return
-    if client._thread is not None or client._dialling:
+    if client._thread is not None or client._ox_dialling:
         return
-    until = min(time.monotonic() + _DISCONNECT_GRACE, client._closes_by)
+    until = min(time.monotonic() + _DISCONNECT_GRACE, client._ox_closes_by)
     while client._sock is not None and client._state is _ConnectionState.MQTT_CS_DISCONNECTING:
         left = until - time.monotonic()
         if left <= 0:
@@ -251,11 +251,11 @@ def loop_start(client: Client) -> MQTTErrorCode:
     """Runs the loop on a thread of its own until :meth:`loop_stop`."""
     if sys.is_finalizing():  # before Python 3.12 it would wait for ever for the thread to start
         raise RuntimeError("can't create new thread at interpreter shutdown")
-    name = f"paho-mqtt-client-{client._settings.client_id.decode()}"
+    name = f"paho-mqtt-client-{client._ox_settings.client_id.decode()}"
     thread = threading.Thread(target=client._thread_main, name=name, daemon=True)
     handled = sys.exc_info()[1]
     try:
-        is_first = client._seat.setdefault("loop", thread) is thread
+        is_first = client._ox_seat.setdefault("loop", thread) is thread
         if client._thread is not None or not is_first:
             _leave_seat(client, thread)
             return MQTTErrorCode.MQTT_ERR_INVAL
@@ -276,8 +276,8 @@ def _leave_seat(client: Client, thread: threading.Thread) -> None:
     """The thread is not the client's any more."""
     if client._thread is thread:
         client._thread = None
-    if client._seat.get("loop") is thread:
-        del client._seat["loop"]
+    if client._ox_seat.get("loop") is thread:
+        del client._ox_seat["loop"]
 
 
 def loop_stop(client: Client) -> MQTTErrorCode:
@@ -290,7 +290,9 @@ def loop_stop(client: Client) -> MQTTErrorCode:
     if thread is threading.current_thread():
         return _SUCCESS
     join(thread, _STOP_BOUND)
-    if thread.is_alive() and not (thread.ident in client._calling or client._engine.callback_runs):
+    if thread.is_alive() and not (
+        thread.ident in client._ox_calling or client._ox_engine.callback_runs
+    ):
         join(thread, _STOP_LATEST)
     if thread.is_alive():
         return MQTTErrorCode.MQTT_ERR_AGAIN
@@ -303,7 +305,7 @@ def thread_main(client: Client) -> None:
     if _decide(thread, _RUNS) is not _RUNS:
         return
     try:
-        client._engine.survives_exceptions = True
+        client._ox_engine.survives_exceptions = True
         while True:
             try:
                 client.loop_forever(retry_first_connection=True)
@@ -313,7 +315,7 @@ def thread_main(client: Client) -> None:
             if should_exit(client):
                 return
     finally:
-        client._engine.survives_exceptions = False
+        client._ox_engine.survives_exceptions = False
         client._thread_terminate = False
         _leave_seat(client, thread)
 

@@ -23,17 +23,17 @@ def queue(
     do not come this way.
     """
     if command & 0xF0 == MessageType.CONNECT:
-        vars(client)["_connect_packet"] = bytes(packet)
-    elif not client._engine.send_own_packet(bytes(packet)):
+        vars(client)["_ox_connect_packet"] = bytes(packet)
+    elif not client._ox_engine.send_own_packet(bytes(packet)):
         return MQTTErrorCode.MQTT_ERR_NO_CONN
     return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 def rewritten_connect(client: Client, packet: bytes) -> bytes:
     """CONNECT as the program's own ``_packet_queue`` leaves it."""
-    vars(client)["_connect_packet"] = packet
+    vars(client)["_ox_connect_packet"] = packet
     client._packet_queue(MessageType.CONNECT, packet, 0, 0)
-    rewritten: bytes = vars(client)["_connect_packet"]
+    rewritten: bytes = vars(client)["_ox_connect_packet"]
     return rewritten
 
 
@@ -45,12 +45,12 @@ def send_pingreq(client: Client) -> MQTTErrorCode:
 
 def next_mid(client: Client) -> int:
     """The next packet identifier; tests replace it, programs override it."""
-    return client._engine.next_packet_id()
+    return client._ox_engine.next_packet_id()
 
 
 def take_own_mid(client: Client) -> None:
     """Lets the packet that follows have the identifier of an overridden ``_mid_generate``."""
-    client._engine.continue_after(client._mid_generate() - 1)
+    client._ox_engine.continue_after(client._mid_generate() - 1)
 
 
 def without_effect(client: Client, *args: object) -> None:

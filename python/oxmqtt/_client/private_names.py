@@ -20,7 +20,16 @@ from .views import InMessages, OutMessages, OutPackets
 if TYPE_CHECKING:
     from ..client import Client
 
-#: Settings that take effect at once; the others do at the next connection.
+#: Settings that paho has not.
+_OURS = {
+    "broker_url",
+    "key_source",
+    "max_packet_size",
+    "rustls",
+    "server_hostname",
+    "url_context",
+}
+#: Those that take effect at once; the others do at the next connection.
 _LIVE = frozenset(
     {"protocol", "manual_ack", "max_inflight_messages", "max_queued_messages", "max_packet_size"}
 )
@@ -43,12 +52,12 @@ class Name:
         return self._default if client is None else self._read(client)
 
     def __set__(self, client: Client, value: Any) -> None:
-        vars(client).setdefault("_before", {})[self] = self._read(client)
+        vars(client).setdefault("_ox_before", {})[self] = self._read(client)
         self._write(client, value)
 
     def __delete__(self, client: Client) -> None:
         try:
-            before = vars(client).get("_before", {}).pop(self)
+            before = vars(client).get("_ox_before", {}).pop(self)
         except KeyError:
             raise AttributeError("it cannot be deleted") from None
         self._write(client, before)
@@ -58,13 +67,13 @@ def _setting(name: str, default: Any) -> Name:
     """A setting, under the name that paho has for it."""
 
     def change(client: Client, value: Any) -> None:
-        setattr(client._settings, name, value)
+        setattr(client._ox_settings, name, value)
         if name in _LIVE:
-            client._engine.configure(client._settings)
+            client._ox_engine.configure(client._ox_settings)
         elif name == "logger":
-            client._observe()
+            client._ox_observe()
 
-    return Name(lambda client: getattr(client._settings, name), change, default)
+    return Name(lambda client: getattr(client._ox_settings, name), change, default)
 
 
 class Mutex:
@@ -95,9 +104,9 @@ class WakerEnd:
         given = vars(client).get(self._name)
         if given is not None or (client._sock is None and client._thread is None):
             return given
-        pair = vars(client).get("_waker_pair")
+        pair = vars(client).get("_ox_waker_pair")
         if pair is None:  # two threads may come here, and get the same
-            pair = vars(client).setdefault("_waker_pair", waker_pair(client._engine))
+            pair = vars(client).setdefault("_ox_waker_pair", waker_pair(client._ox_engine))
         return pair[self._name]
 
     def __set__(self, client: Client, end: Any) -> None:
@@ -106,7 +115,7 @@ class WakerEnd:
 
 def close_wakers(client: Client) -> None:
     own = vars(client)
-    pair = own.pop("_waker_pair", {})
+    pair = own.pop("_ox_waker_pair", {})
     for end in (own.pop("_sockpairR", None), own.pop("_sockpairW", None), *pair.values()):
         if end is not None:
             end.close()
@@ -118,16 +127,16 @@ def _no_effect(client: Client, value: object) -> None:
 
 def _drop_messages(client: Client, value: object) -> None:
     """Programs empty the mapping this way too; messages that are put in go nowhere."""
-    client._engine.drop_unfinished()
+    client._ox_engine.drop_unfinished()
 
 
 def _last_move(client: Client, sent: bool) -> float:
-    idle = client._engine.idle
+    idle = client._ox_engine.idle
     return time.monotonic() - (idle[sent] if idle is not None else 0.0)
 
 
 def _continue_after(client: Client, mid: int) -> None:
-    client._engine.continue_after(mid)
+    client._ox_engine.continue_after(mid)
 
 
 _received = Name(lambda client: _last_move(client, sent=False), _no_effect)
@@ -136,7 +145,7 @@ TABLE: dict[str, Any] = {
     **{
         "_" + name: _setting(name, default)
         for name, default in vars(Settings).items()
-        if not name.startswith("_") and not isinstance(default, property)
+        if not (name.startswith("_") or name in _OURS or isinstance(default, property))
     },
     **SLOTS,
     "_on_message": Name(ON_MESSAGE.__get__, ON_MESSAGE.__set__),
@@ -154,11 +163,11 @@ TABLE: dict[str, Any] = {
     },
     "_sockpairR": WakerEnd("_sockpairR"),
     "_sockpairW": WakerEnd("_sockpairW"),
-    "_out_messages": Name(lambda client: OutMessages(client._engine), _drop_messages),
-    "_in_messages": Name(lambda client: InMessages(client._engine), _no_effect),
-    "_out_packet": Name(lambda client: OutPackets(client._engine), _no_effect),
-    "_inflight_messages": Name(lambda client: client._engine.in_flight, _no_effect),
-    "_last_mid": Name(lambda client: client._engine.last_packet_id, _continue_after),
+    "_out_messages": Name(lambda client: OutMessages(client._ox_engine), _drop_messages),
+    "_in_messages": Name(lambda client: InMessages(client._ox_engine), _no_effect),
+    "_out_packet": Name(lambda client: OutPackets(client._ox_engine), _no_effect),
+    "_inflight_messages": Name(lambda client: client._ox_engine.in_flight, _no_effect),
+    "_last_mid": Name(lambda client: client._ox_engine.last_packet_id, _continue_after),
     # When bytes came, by ``time.monotonic()``: health checks look at it.
     "_last_bytes_received": _received,
     # The name of the same before paho-mqtt 2.2.

@@ -98,10 +98,10 @@ def _after_fork_in_child() -> None:
             sock._release()
     for client in clients:
         client._thread = None
-        client._seat.clear()
+        client._ox_seat.clear()
         client._thread_terminate = False
-        client._dialling = False
-        client._calling.clear()
+        client._ox_dialling = False
+        client._ox_calling.clear()
         client._state = _ConnectionState.MQTT_CS_DISCONNECTED
 
 

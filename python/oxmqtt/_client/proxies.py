@@ -68,7 +68,7 @@ def check(proxy: dict[str, Any]) -> None:
 
 def get_proxy(client: Client) -> dict[str, Any] | None:
     """The arguments for PySocks; None for no proxy."""
-    settings = client._settings
+    settings = client._ox_settings
     if settings.proxy and is_valid(settings.proxy):
         return settings.proxy
     return _proxy_of_environment(settings.host) or _default_proxy()
@@ -84,10 +84,10 @@ def connect_by_proxy(client: Client, source: Source, until: float) -> socket.soc
     proxy = client._get_proxy()
     if proxy is None:
         return None
-    if _CONTROL.search(client._settings.host):
+    if _CONTROL.search(client._ox_settings.host):
         raise ValueError("Invalid host.")
     connected: socket.socket = pysocks().create_connection(
-        (client._settings.host, client._settings.port),
+        (client._ox_settings.host, client._ox_settings.port),
         timeout=max(until - time.monotonic(), 0.001),
         source_address=source,
         **proxy,

@@ -47,10 +47,10 @@ def connect(
     if domain is None:
         domain = socket.getfqdn()
         domain = domain[domain.find(".") + 1 :]
-    service = "_secure-mqtt" if client._settings.ssl else "_mqtt"
+    service = "_secure-mqtt" if client._ox_settings.ssl else "_mqtt"
     try:
         answer = dns.resolver.resolve(
-            f"{service}._tcp.{domain}", "SRV", lifetime=client._settings.connect_timeout
+            f"{service}._tcp.{domain}", "SRV", lifetime=client._ox_settings.connect_timeout
         )
     except (
         dns.resolver.NXDOMAIN,

@@ -58,14 +58,14 @@ def subscribe(
     """Subscribes to one topic filter or several."""
     filters = (
         _filters_v5(client, topic, qos, options)
-        if client._settings.is_v5
+        if client._ox_settings.is_v5
         else _filters_v3(client, topic, qos)
     )
     if not filters:
         raise ValueError("No topic specified, or incorrect topic type.")
     for topic_filter, chosen in filters:
         _check_filter(client, topic_filter)
-        if client._settings.is_v5 and chosen.noLocal and topic_filter.startswith(_SHARE):
+        if client._ox_settings.is_v5 and chosen.noLocal and topic_filter.startswith(_SHARE):
             raise ValueError("A shared subscription cannot have the No Local option.")
     if client._sock is None:
         return MQTTErrorCode.MQTT_ERR_NO_CONN, None
@@ -81,7 +81,7 @@ def subscribe(
     named = [(name.encode("utf-8"), chosen) for name, chosen in listed]
     if is_own(client, "_mid_generate"):
         take_own_mid(client)
-    rc, mid = client._engine.subscribe(packed, properties if client._settings.is_v5 else None)
+    rc, mid = client._ox_engine.subscribe(packed, properties if client._ox_settings.is_v5 else None)
     if mid is not None:
         _log_request(client, "Sending SUBSCRIBE (d%d, m%d) %s", False, mid, named)
     return MQTTErrorCode(rc), mid
@@ -89,7 +89,7 @@ def subscribe(
 
 def _check_filter(client: Client, topic_filter: str) -> None:
     _check_levels(topic_filter)
-    if client._settings.is_v5:  # before, $share is an extension of some servers
+    if client._ox_settings.is_v5:  # before, $share is an extension of some servers
         _check_shared_filter(topic_filter)
 
 
@@ -164,9 +164,11 @@ def unsubscribe(
     encoded = [name.encode("utf-8") for name in filters] if is_logged(client) else []
     if is_own(client, "_mid_generate"):
         take_own_mid(client)
-    rc, mid = client._engine.unsubscribe(filters, properties if client._settings.is_v5 else None)
+    rc, mid = client._ox_engine.unsubscribe(
+        filters, properties if client._ox_settings.is_v5 else None
+    )
     if mid is not None:
-        if client._settings.is_v5:
+        if client._ox_settings.is_v5:
             line = "Sending UNSUBSCRIBE (d%d, m%d) %s %s"
             _log_request(client, line, False, mid, properties, encoded)
         else:

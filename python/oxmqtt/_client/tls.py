@@ -30,7 +30,7 @@ def secure(
     """Sets what :func:`.tls_context.load` made."""
     if not isinstance(loaded, RustlsConfig):
         return client.tls_set_context(loaded, server_hostname=server_hostname)
-    settings = client._settings
+    settings = client._ox_settings
     require_none(settings)
     settings.rustls, settings.ssl = loaded, True
     settings.server_hostname = server_hostname
@@ -40,7 +40,7 @@ def wrap_socket(client: Configuration, tcp_sock: socket.socket) -> ssl.SSLSocket
     """The handshake, within the socket's time-out; subclasses may do it their way."""
     from .buffered_tls import BufferedTls
 
-    settings = client._settings
+    settings = client._ox_settings
     context = settings.ssl_context
     if context is None:
         raise ValueError("Impossible condition. _ssl_context should never be None if _ssl is True")

@@ -39,13 +39,13 @@ def dialled(
                 attempt, until, client._create_socket, lambda late: late.close()
             )
         )
-    if client._settings.transport == "unix":
+    if client._ox_settings.transport == "unix":
         connected: socket.socket | None = client._create_unix_socket_connection()
     else:
         connected = yield from addresses.connecting(
-            attempt, client._settings.host, client._settings.port, source, until
+            attempt, client._ox_settings.host, client._ox_settings.port, source, until
         )
-    if connected is None or not client._settings.ssl or client._settings.rustls is not None:
+    if connected is None or not client._ox_settings.ssl or client._ox_settings.rustls is not None:
         return connected
     return (yield from _securing(client, attempt, until, connected))
 
@@ -60,18 +60,18 @@ def _dials_its_own_way(client: Client, source: addresses.Source) -> bool:
         or is_own(client, "_create_unix_socket_connection")
         or addresses.is_overridden()
         or not (source is None or not source[0] or addresses.is_numeric(source[0]))
-        or (client._settings.transport != "unix" and may_have_proxy(client._settings))
+        or (client._ox_settings.transport != "unix" and may_have_proxy(client._ox_settings))
     )
 
 
 def create_socket(client: Client) -> socket.socket:
     """Dials, and makes TLS of it where that is set; the connected socket."""
-    until = time.monotonic() + client._settings.connect_timeout
-    if client._settings.transport == "unix":
+    until = time.monotonic() + client._ox_settings.connect_timeout
+    if client._ox_settings.transport == "unix":
         dialled = client._create_unix_socket_connection()
     else:
         dialled = client._create_socket_connection()
-    if not client._settings.ssl or client._settings.rustls is not None:
+    if not client._ox_settings.ssl or client._ox_settings.rustls is not None:
         return dialled
     try:
         dialled.settimeout(max(until - time.monotonic(), 0.001))
@@ -85,8 +85,8 @@ def create_unix_socket_connection(client: Client) -> socket.socket:
     """Connects to the path in ``_host``; programs override it."""
     dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        dialled.settimeout(client._settings.connect_timeout)
-        dialled.connect(client._settings.host)
+        dialled.settimeout(client._ox_settings.connect_timeout)
+        dialled.connect(client._ox_settings.host)
     except BaseException:
         dialled.close()
         raise
@@ -95,17 +95,17 @@ def create_unix_socket_connection(client: Client) -> socket.socket:
 
 def create_socket_connection(client: Client) -> socket.socket:
     """Connects by TCP, through a proxy if there is one; programs override it."""
-    until = time.monotonic() + client._settings.connect_timeout
+    until = time.monotonic() + client._ox_settings.connect_timeout
     source = _source(client)
     proxied = connect_by_proxy(client, source, until)
     if proxied is not None:
         return proxied
-    return addresses.connect(client._settings.host, client._settings.port, source, until)
+    return addresses.connect(client._ox_settings.host, client._ox_settings.port, source, until)
 
 
 def _source(client: Client) -> addresses.Source:
     """Where to connect from, if that matters."""
-    bound = (client._settings.bind_address, client._settings.bind_port)
+    bound = (client._ox_settings.bind_address, client._ox_settings.bind_port)
     return bound if any(bound) else None
 
 
@@ -141,9 +141,9 @@ def calling_elsewhere(
 def wrap(client: Client, connected: socket.socket) -> ConnectionSocket:
     """What programs get to see of the connection."""
     if (
-        client._settings.ssl
-        and client._settings.tls_insecure
-        and client._settings.key_source is None
+        client._ox_settings.ssl
+        and client._ox_settings.tls_insecure
+        and client._ox_settings.key_source is None
     ):
         line = "TLS without verification of the broker's name: anyone may pose as it"
         client._easy_log(LogLevel.MQTT_LOG_WARNING, line)
@@ -152,22 +152,22 @@ def wrap(client: Client, connected: socket.socket) -> ConnectionSocket:
 
         connected = ForeignSocket(connected)
     if hasattr(connected, "do_handshake"):  # without loading ssl
-        return TlsConnectionSocket(cast("ssl.SSLSocket", connected), client._engine)
-    return ConnectionSocket(connected, client._engine)
+        return TlsConnectionSocket(cast("ssl.SSLSocket", connected), client._ox_engine)
+    return ConnectionSocket(connected, client._ox_engine)
 
 
 def handshake(
     client: Client, sock: ConnectionSocket, until: float
 ) -> Callable[[], HandshakeLayers] | None:
     """The step that shakes hands for what the engine puts between packets and socket, if it does."""
-    is_websocket, tls = client._settings.transport == "websockets", client._settings.rustls
+    is_websocket, tls = client._ox_settings.transport == "websockets", client._ox_settings.rustls
     if tls is None and not is_websocket:
         return None
-    request, key = upgrade_request(client._settings) if is_websocket else (None, "")
-    name = client._settings.server_name if tls is not None else ""
+    request, key = upgrade_request(client._ox_settings) if is_websocket else (None, "")
+    name = client._ox_settings.server_name if tls is not None else ""
     if name is None:
         raise ValueError("TLS over a unix socket needs server_hostname")
-    any_name = client._settings.tls_insecure
+    any_name = client._ox_settings.tls_insecure
     descriptor, unix = sock._duplicate_end()
     return lambda: _native.handshake(
         descriptor,

@@ -72,16 +72,16 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
         given = read(url)
         _adopt(client, given)
         _follow(client, given)
-    known = client._settings.broker_url
+    known = client._ox_settings.broker_url
     if known is None:
         raise ValueError("connect_url() needs a URL: the client was not made by from_url()")
     arguments: dict[str, Any] = {"host": known.host, "port": known.port or 1883}
     if known.keepalive is not None:
         arguments["keepalive"] = known.keepalive
-    if client._settings.is_v5:
+    if client._ox_settings.is_v5:
         clean = known.clean_start
         arguments["clean_start"] = MQTT_CLEAN_START_FIRST_ONLY if clean is None else clean
-    properties = connect_properties(known, client._settings.is_v5)
+    properties = connect_properties(known, client._ox_settings.is_v5)
     if properties is not None:
         arguments["properties"] = properties
     return arguments
@@ -89,7 +89,7 @@ def target(client: Client, url: str | BrokerUrl | None) -> dict[str, Any]:
 
 def _adopt(client: Client, url: BrokerUrl) -> None:
     """Takes over what otherwise the constructor sets, and forgets what another URL has set."""
-    settings = client._settings
+    settings = client._ox_settings
     before = settings.broker_url
     if settings.url_context is not None and settings.ssl_context is settings.url_context:
         settings.ssl, settings.ssl_context = False, None
@@ -107,23 +107,25 @@ def _adopt(client: Client, url: BrokerUrl) -> None:
     client._sock_close()
     settings.protocol, settings.client_id = version, client_id
     settings.transport = url.transport
-    client._engine.configure(settings)
+    client._ox_engine.configure(settings)
 
 
 def _follow(client: Client, url: BrokerUrl) -> None:
     """Sets what has a method or property of its own."""
     files = url.ca_certs, url.certfile, url.keyfile
-    if client._settings.ssl and not url.tls:
+    if client._ox_settings.ssl and not url.tls:
         raise ValueError(f"TLS is set, and {url.scheme} is without: use mqtts or wss")
-    if url.tls and (not client._settings.ssl or any(files) or url.server_hostname or url.insecure):
+    if url.tls and (
+        not client._ox_settings.ssl or any(files) or url.server_hostname or url.insecure
+    ):
         client.tls_set(*files, server_hostname=url.server_hostname)
-        client._settings.url_context = client._settings.ssl_context
+        client._ox_settings.url_context = client._ox_settings.ssl_context
         if url.insecure:
             client.tls_insecure_set(True)
     if url.username is not None:
         client.username_pw_set(url.username, url.password)
     if url.transport == "websockets":
-        client.ws_set_options(url.path, client._settings.websocket_extra_headers)
+        client.ws_set_options(url.path, client._ox_settings.websocket_extra_headers)
     if url.connect_timeout is not None:
-        client._settings.connect_timeout = url.connect_timeout
-    client._settings.broker_url = url
+        client._ox_settings.connect_timeout = url.connect_timeout
+    client._ox_settings.broker_url = url

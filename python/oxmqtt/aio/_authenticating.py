@@ -30,10 +30,10 @@ class Authenticating(Connection):
         self._reauthenticated: asyncio.Future[None] | None = None
         if authentication is None:
             return
-        if not self._client._settings.is_v5:
+        if not self._client._ox_settings.is_v5:
             raise ValueError("Enhanced authentication needs MQTT 5.0")
-        self._client._engine.accept_auth()
-        self._client._on_auth = weakly(self._on_auth)
+        self._client._ox_engine.accept_auth()
+        self._client._ox_on_auth = weakly(self._on_auth)
         self._client.on_pre_connect = weakly(self._before_reconnect)
 
     async def reauthenticate(self, timeout: float | None = None) -> None:
@@ -58,7 +58,7 @@ class Authenticating(Connection):
         self._reauthenticated = done
         try:
             data = await self._respond(authentication, None)
-            if not self._client._engine.authenticate(_REAUTHENTICATE, data):
+            if not self._client._ox_engine.authenticate(_REAUTHENTICATE, data):
                 raise MqttCodeError(MQTTErrorCode.MQTT_ERR_NO_CONN, "Could not authenticate")
         except BaseException:
             self._reauthenticated = None
@@ -88,7 +88,7 @@ class Authenticating(Connection):
         properties.AuthenticationMethod = self._authentication.method
         if data is not None:
             properties.AuthenticationData = data
-        self._client._settings.connect_properties = properties
+        self._client._ox_settings.connect_properties = properties
 
     async def _end_authentication(self, connack: Any) -> None:
         """The broker's last word may have to be checked too."""
@@ -113,7 +113,7 @@ class Authenticating(Connection):
         assert self._authentication is not None
         answer = await self._respond(self._authentication, data)
         if code == _CONTINUE:
-            if not self._client._engine.authenticate(_CONTINUE, answer):
+            if not self._client._ox_engine.authenticate(_CONTINUE, answer):
                 raise MqttError("Authentication failed: the answer is too large")
             return
         done, self._reauthenticated = self._reauthenticated, None
@@ -128,7 +128,7 @@ class Authenticating(Connection):
             connack = self._waits_for_connack
             if connack is not None and not connack.done():
                 connack.set_exception(failure)
-            self._client._engine.abort()
+            self._client._ox_engine.abort()
             if connack is None:
                 self._stop_reconnecting()
                 self._end(failure)

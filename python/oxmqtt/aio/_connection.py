@@ -68,7 +68,7 @@ class Connection:
         client = self._client
         client.on_connect = weakly(self._on_connect)
         client.on_disconnect = weakly(self._on_disconnect)
-        self._mailbox = client._new_mailbox(
+        self._mailbox = client._ox_new_mailbox(
             wake_in=weakly(self._wake_in),
             send_acks_soon=weakly(self._send_acks_soon),
             reply=weakly(self._on_reply),
@@ -120,7 +120,7 @@ class Connection:
             self._leave()
             raise
         if self._reconnects:
-            name = f"oxmqtt-{self._client._settings.client_id.decode()}"
+            name = f"oxmqtt-{self._client._ox_settings.client_id.decode()}"
             self._task = loop.create_task(
                 self._keep_connected(weakref.ref(self), runner), name=name
             )
@@ -133,8 +133,8 @@ class Connection:
         except OSError as error:
             raise MqttError(str(error)) from error
         host, *options = self._target
-        if self._client._settings.is_v5:
-            self._client._settings.mqttv5_first_connect = True
+        if self._client._ox_settings.is_v5:
+            self._client._ox_settings.mqttv5_first_connect = True
         dialling.set_target(
             self._client, host, *options, state=mqtt._ConnectionState.MQTT_CS_CONNECTING
         )
@@ -361,7 +361,7 @@ class Connection:
             return
         warnings.warn(f"unclosed client {self!r}", ResourceWarning, source=self, stacklevel=2)
         loop, task = self._loop, self._task
-        self._client._engine.leave()
+        self._client._ox_engine.leave()
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(runner.stop)
             if task is not None:

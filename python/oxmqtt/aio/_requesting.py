@@ -49,7 +49,7 @@ class Requesting(Publishing, Subscribing):
         :raises MqttError: there was no answer in time, or the connection was lost.
         :raises MqttCodeError: the request could not be published.
         """
-        if not self._client._settings.is_v5:
+        if not self._client._ox_settings.is_v5:
             raise ValueError("Requests need MQTT 5.0")
         answered = self._answered(topic, payload, qos, properties)
         return await self._wait_for(answered, timeout)

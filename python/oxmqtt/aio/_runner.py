@@ -35,7 +35,7 @@ class Runner:
         self, client: Client, mailbox: Mailbox | None, drained: Callable[[], object] | None = None
     ) -> None:
         self._client = client
-        self._engine = client._engine
+        self._engine = client._ox_engine
         self._mailbox = mailbox
         self._drained = drained
         self._loop = asyncio.get_running_loop()
@@ -45,8 +45,8 @@ class Runner:
         self._attention: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        self._client._on_event_loop = True
-        self._client._observe()
+        self._client._ox_on_event_loop = True
+        self._client._ox_observe()
         self._watch()
 
     def _watch(self) -> None:
@@ -66,13 +66,13 @@ class Runner:
 
     def stop(self) -> None:
         self._unwatch()
-        self._client._on_event_loop = False
-        self._client._observe()
+        self._client._ox_on_event_loop = False
+        self._client._ox_observe()
         loops.release_descriptor(self._client)
 
     def _readable(self) -> None:
         self._drain()
-        if self._client._deferred:
+        if self._client._ox_deferred:
             self._unwatch()  # the task looks on when it has awaited them
         if self._attention is not None and self._needs_attention():
             attention, self._attention = self._attention, None
@@ -95,7 +95,7 @@ class Runner:
         client = self._client
         return bool(
             self._rc
-            or client._deferred
+            or client._ox_deferred
             or client._sock is None
             or loops.should_exit(client)
             or loops.connect_due(client)
@@ -127,7 +127,7 @@ class Runner:
         return MQTTErrorCode(rc)
 
     async def _wait_for_attention(self, seconds: float | None) -> None:
-        if self._rc or self._client._deferred:
+        if self._rc or self._client._ox_deferred:
             return
         attention = self._attention = self._loop.create_future()
         timer = None if seconds is None else self._loop.call_later(seconds, attention.cancel)
@@ -140,8 +140,8 @@ class Runner:
 
     async def _await_deferred(self) -> None:
         """Awaits what callbacks returned, in their order, and acknowledges their messages."""
-        while self._client._deferred:
-            awaitables, ack_due = self._client._deferred.pop(0)
+        while self._client._ox_deferred:
+            awaitables, ack_due = self._client._ox_deferred.pop(0)
             for awaitable in awaitables:
                 try:
                     await awaitable
@@ -149,7 +149,7 @@ class Runner:
                     self._report("Exception in an awaited callback", error)
             if ack_due is not None:
                 self._engine.acknowledge(ack_due)
-            if not self._client._deferred:
+            if not self._client._ox_deferred:
                 self._drain()
-        if self._stop_watching is None and self._client._on_event_loop:
+        if self._stop_watching is None and self._client._ox_on_event_loop:
             self._watch()

@@ -164,7 +164,7 @@ class Client(Receiving, Requesting, Authenticating):
     @property
     def identifier(self) -> str:
         """The client identifier: the one given, the one made up, or the broker's."""
-        return self._client._settings.client_id.decode() or self._assigned_identifier or ""
+        return self._client._ox_settings.client_id.decode() or self._assigned_identifier or ""
 
     def __repr__(self) -> str:
         host, port = self._target[:2]

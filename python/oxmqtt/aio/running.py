@@ -32,14 +32,16 @@ async def running(client: Client) -> AsyncIterator[Client]:
     :raises RuntimeError: another loop runs the client.
     :raises ValueError: the client was never told where to connect.
     """
-    if client._on_event_loop or client._engine.looping:
+    if client._ox_on_event_loop or client._ox_engine.looping:
         raise RuntimeError("another loop runs the client")
     if client._state is _ConnectionState.MQTT_CS_NEW:
         raise ValueError("connect_async() has to say where to connect")
-    client._engine.survives_exceptions = True
+    client._ox_engine.survives_exceptions = True
     runner = Runner(client, None)
     runner.start()
-    task = asyncio.create_task(runner.run(), name=f"oxmqtt-{client._settings.client_id.decode()}")
+    task = asyncio.create_task(
+        runner.run(), name=f"oxmqtt-{client._ox_settings.client_id.decode()}"
+    )
     try:
         yield client
         if client.disconnect() == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -49,6 +51,6 @@ async def running(client: Client) -> AsyncIterator[Client]:
         await asyncio.wait({task})
         client._sock_close()
         runner.stop()
-        client._engine.survives_exceptions = False
+        client._ox_engine.survives_exceptions = False
     if not task.cancelled():
         task.result()
