@@ -1,15 +1,14 @@
 """The layers of docs/architecture.md, as far as the compiler does not keep them.
 
 The crates under `src/` are the layers: what one does not name in its Cargo.toml it cannot use. Here
-stands which of them may name which, that no modules of a crate use each other in a circle, that files
-stay short, and which Python modules stand above `client.py`. The second half of the file plants
-violations in a small tree and expects each to be found, so that a check which has gone blind fails
-here and not in a review.
+stands which of them may name which, that no modules of a crate use each other in a circle, and that
+files stay short; import-linter looks after the Python modules (`pyproject.toml`). The second half of
+the file plants violations in a small tree and expects each to be found, so that a check which has gone
+blind fails here and not in a review.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -33,9 +32,6 @@ CRATES: dict[str, set[str]] = {
     "bindings": {"oxmqtt-protocol", "oxmqtt-engine", "oxmqtt-broker", "pyo3"},
 }
 LAYERING = {"oxmqtt-protocol", "oxmqtt-engine", "oxmqtt-broker", "oxmqtt-bindings", "tokio", "pyo3"}
-
-# Python modules that stand on top of client.py: nothing below them imports them.
-UPPER_PYTHON = {"publish", "subscribe", "aio", "testing", "paho", "_paho_path", "_cli", "__main__"}
 
 Module = tuple[str, ...]
 
@@ -171,40 +167,11 @@ def long_files(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root).as_posix()}: {lines} lines, split it before {MAX_LINES}"
 
 
-def imported_modules(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, module below oxmqtt) of every import inside the package."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            paths = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = "oxmqtt." if node.level else ""
-            prefix = base + (node.module + "." if node.module else "")
-            paths = [prefix + alias.name for alias in node.names]
-        else:
-            continue
-        for path in paths:
-            top, _, rest = path.partition(".")
-            if top == "oxmqtt" and rest:
-                yield node.lineno, rest.split(".")[0]
-
-
-def python_violations(root: Path) -> Iterator[str]:
-    package = root / "python" / "oxmqtt"
-    for path in sorted(package.rglob("*.py")):
-        own = path.relative_to(package).with_suffix("").parts[0]
-        if own in UPPER_PYTHON:
-            continue
-        for line, name in imported_modules(ast.parse(path.read_text("utf-8"))):
-            if name in UPPER_PYTHON:
-                yield f"{path.relative_to(root).as_posix()}:{line}: imports {name}, which stands above it"
-
-
 def violations(root: Path) -> list[str]:
     return [
         *crate_violations(root),
         *circles(root),
         *long_files(root),
-        *python_violations(root),
     ]
 
 
@@ -243,8 +210,6 @@ mod tests {
     "src/protocol/session/ledger.rs": "pub(super) struct Ledger;\n",
     "src/engine/Cargo.toml": '[dependencies]\noxmqtt-protocol = { path = "p" }\ntokio = "1"\n',
     "src/engine/lib.rs": "use oxmqtt_protocol::session::Session;\n",
-    "python/oxmqtt/client.py": "from oxmqtt import _native\nfrom .enums import MQTTErrorCode\n",
-    "python/oxmqtt/publish.py": "from .subscribe import simple\nfrom . import client\n",
 }
 
 
@@ -306,8 +271,6 @@ def test_a_clean_tree_passes(tmp_path: Path) -> None:
             "circle session::ledger → session → session::ledger",
         ),
         ("src/engine/a.rs", "fn f() {}\n" * MAX_LINES, "split it before 600"),
-        ("python/oxmqtt/client.py", "from .publish import single", "imports publish"),
-        ("python/oxmqtt/enums.py", "import oxmqtt.aio.client", "imports aio"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path: Path, name: str, text: str, found: str) -> None:
