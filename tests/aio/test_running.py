@@ -127,7 +127,7 @@ def test_a_callback_that_raises(run: Run, peer: ScriptedPeer, kind: str) -> None
         made.on_message = raises if kind == "sync" else raises_later
         async with running(made):
             await until(lambda: len(problems.found) == 2)
-            await until(lambda: made._engine.unsent == 0)
+            await until(lambda: made._ox_engine.unsent == 0)
         assert problems.found == ["message 1", "message 2"]
 
     peer.converse(script)
@@ -285,7 +285,7 @@ def test_manual_acknowledgement(run: Run, peer: ScriptedPeer) -> None:
         made.on_message = on_message
         async with running(made):
             await until(lambda: len(seen) == 2)
-            await until(lambda: made._engine.unsent == 0)
+            await until(lambda: made._ox_engine.unsent == 0)
 
     peer.converse(script)
     run(program)
@@ -329,7 +329,7 @@ def test_two_loops_in_two_threads(broker: Mosquitto, name: str) -> None:
             made.on_message = on_message
             async with running(made):
                 await asyncio.wait_for(done.wait(), 20)
-                await until(lambda: made._engine.unfinished == 0)
+                await until(lambda: made._ox_engine.unfinished == 0)
 
         asyncio.run(program(), debug=True)
 

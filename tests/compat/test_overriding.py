@@ -5,6 +5,7 @@ The same runs on paho (`--client paho.mqtt.client`), so what is asserted is what
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import threading
 from types import ModuleType
@@ -382,3 +383,23 @@ def test_attributes_of_a_subclass(mqtt: ModuleType, broker: Mosquitto) -> None:
         watched.client.reconnect()
         watched.connects.wait_count(2)
         assert all(getattr(watched.client, "_" + word) == word for word in words.split())
+
+
+def test_a_subclass_without_a_hash(mqtt: ModuleType, broker: Mosquitto) -> None:
+    """As dataclasses are."""
+
+    @dataclasses.dataclass
+    class Own(mqtt.Client):  # type: ignore[misc,name-defined]
+        name: str = "dataclass"
+
+        def __post_init__(self) -> None:
+            super().__init__(mqtt.CallbackAPIVersion.VERSION2, self.name)
+
+    client = Own()
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    assert connected.wait(30)
+    client.disconnect()
+    client.loop_stop()

@@ -126,7 +126,9 @@ def test_one_look_up_for_all_who_ask_at_once(mqtt: ModuleType, silent: SilentNam
                 client.loop_start()
                 made.append(client)
             eventually(
-                lambda: all(c._latest_attempt is not None and c._latest_attempt.wake for c in made),
+                lambda: all(
+                    c._ox_latest_attempt is not None and c._ox_latest_attempt.wake for c in made
+                ),
                 "dialling",
             )
             silent.answer.set()

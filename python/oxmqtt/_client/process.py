@@ -18,7 +18,8 @@ from . import loops
 if TYPE_CHECKING:
     from ..client import Client
 
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+#: By ``id()``: a subclass that defines equality, as a dataclass does, has no hash.
+_clients: weakref.WeakValueDictionary[int, Client] = weakref.WeakValueDictionary()
 
 #: Seconds that the exit takes at the most: running callbacks get the first part, and unsent packets all
 #: that is left.
@@ -29,7 +30,13 @@ _EXIT_TLS = 0.2
 
 
 def register(client: Client) -> None:
-    _clients.add(client)
+    _clients[id(client)] = client
+
+
+def _alive() -> list[Client]:
+    """A list at once, whatever other threads make or drop."""
+    found = [reference() for reference in _clients.valuerefs()]
+    return [client for client in found if client is not None]
 
 
 @atexit.register
@@ -41,7 +48,7 @@ def _leave() -> None:
     started = time.monotonic()
     _native.begin_exit()
     threads = []
-    for client in list(_clients):
+    for client in _alive():
         thread = client._thread
         if thread is not None and thread is not threading.current_thread():
             client._thread_terminate = True
@@ -85,7 +92,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     """The child's clients are disconnected; the connections are the parent's."""
     _native.after_fork_in_child()
-    clients = list(_clients)
+    clients = _alive()
     socks = []
     for client in clients:  # first of all: a finaliser may come by, and ask
         sock, client._sock = client._sock, None
