@@ -46,6 +46,7 @@ __all__ = [
     "flush_all",
     "handshake",
     "leave_turn",
+    "prepare",
     "topic_matches_sub",
     "wait_in_turn",
 ]
@@ -301,6 +302,7 @@ class Consumer:
 
 # the process
 
+def prepare() -> None: ...
 def flush_all(timeout: float) -> int: ...
 def begin_exit() -> None: ...
 def before_fork() -> None: ...

@@ -43,6 +43,7 @@ from ._client.older_calls import without_api_version as _without_api_version
 from ._client.settings import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.settings import Settings as _Settings
 from ._native import MQTTMessage, MQTTMessageInfo
+from ._native import prepare as _prepare
 from ._native import topic_matches_sub as _topic_matches_sub
 from .enums import (
     CallbackAPIVersion,
@@ -563,6 +564,7 @@ class Client(_Configuration):
 
 
 _private_names.install(Client)
+_prepare()
 
 
 if not TYPE_CHECKING:  # to a type checker, every name would exist

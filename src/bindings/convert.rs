@@ -8,7 +8,6 @@ use bytestring::ByteString;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 
@@ -18,6 +17,7 @@ use oxmqtt_protocol::codec::{
 
 use super::errors::{encode_error, out_of_memory};
 use super::exit;
+use super::python;
 
 /// The largest payload paho lets pass, which is the largest Remaining Length.
 const MAX_PAYLOAD: usize = 268_435_455;
@@ -189,9 +189,7 @@ pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
 /// The properties of a received PUBLISH as a `Properties` object.
 pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     exit::guard_thread();
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.import(py, "oxmqtt.properties", "Properties")?;
-    let properties = class.call1((PacketType::Publish as u8,))?;
+    let properties = python::properties(py)?.call1((PacketType::Publish as u8,))?;
     properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;
     Ok(properties)
 }

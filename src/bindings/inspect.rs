@@ -14,6 +14,7 @@ use super::codes::ErrorCode;
 use super::errors::out_of_memory;
 use super::message::MQTTMessage;
 use super::message_info::{MQTTMessageInfo, Tracking};
+use super::python;
 use super::shared::Shared;
 
 /// An outgoing message, taken out of the session's lock.
@@ -67,7 +68,7 @@ fn to_messages(
     version: Version,
     copied: Vec<Copied>,
 ) -> PyResult<Vec<Py<MQTTMessage>>> {
-    let states = py.import(intern!(py, "oxmqtt.enums"))?.getattr(intern!(py, "MessageState"))?;
+    let states = python::message_state(py)?;
     let to_message = |Copied { ticket, packet, state }: Copied| {
         let packet_id = ticket.packet_id();
         let message = Bound::new(py, MQTTMessage::from_packet(py, version, packet_id, &packet)?)?;

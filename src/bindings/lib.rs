@@ -20,6 +20,7 @@ mod message;
 mod message_info;
 mod pending;
 mod publishing;
+mod python;
 mod settings;
 mod shared;
 mod tables;
@@ -35,6 +36,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("DEBUG_BUILD", cfg!(debug_assertions))?;
     m.add_class::<broker::BrokerServer>()?;
     m.add_class::<broker::Cancellation>()?;
+    m.add_function(wrap_pyfunction!(python::prepare, m)?)?;
     m.add_class::<client::ClientBase>()?;
     m.add_class::<engine::Engine>()?;
     m.add_class::<message::MQTTMessage>()?;

@@ -14,6 +14,7 @@ use oxmqtt_protocol::codec::{Packet, Publish, QoS, Version, decode, parse_frame}
 use super::convert::{copy_of, payload_into_py, properties_into_py};
 use super::exit;
 use super::message_info::MQTTMessageInfo;
+use super::python;
 
 /// A message that arrived, or one made by hand in a test.
 ///
@@ -182,8 +183,7 @@ methods! {
     dup, set_dup => |message, py| Ok(message.dup.into_pyobject(py)?.to_owned().into_any());
     timestamp, set_timestamp => |message, py| Ok(message.timestamp.into_pyobject(py)?.into_any());
     state, set_state => |_message, py| {
-        let enums = py.import(intern!(py, "oxmqtt.enums"))?;
-        enums.getattr(intern!(py, "MessageState"))?.getattr(intern!(py, "MQTT_MS_INVALID"))
+        python::message_state(py)?.getattr(intern!(py, "MQTT_MS_INVALID"))
     };
     properties, set_properties => |message, py| {
         let Some(list) = &message.properties else { return Ok(py.None().into_bound(py)) };

@@ -17,6 +17,7 @@ use super::codes::{ErrorCode, error_code};
 use super::convert::extract_deadline;
 use super::errors::{not_queued, publish_failed};
 use super::exit;
+use super::python;
 use super::shared::Shared;
 
 /// How long a waiter among greenlets sleeps before it looks again.
@@ -330,6 +331,5 @@ impl MQTTMessageInfo {
 
 fn error_string(py: Python<'_>, rc: i32) -> PyResult<String> {
     exit::guard_thread();
-    let client = py.import(intern!(py, "oxmqtt.client"))?;
-    client.call_method1(intern!(py, "error_string"), (rc,))?.extract()
+    python::error_string(py)?.call1((rc,))?.extract()
 }

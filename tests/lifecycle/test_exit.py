@@ -457,3 +457,40 @@ def test_a_finaliser_says_goodbye_at_exit(client_name: str, peer: ScriptedPeer, 
         connection.accept_client()
         assert connection.read_to_end()[-1].kind == packets.DISCONNECT
         assert (program.exit_code(), program.error_text()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'publish("t", b"", 1).rc',
+        'publish("t", b"", 1).is_published()',
+        'subscribe("t")',
+        'unsubscribe("t")',
+        "ack(1, 1)",
+        "drop_out_messages()",
+        "loop_stop()",
+        "close(0)",
+    ],
+)
+def test_a_finaliser_uses_its_client_at_exit(
+    client_name: str, peer: ScriptedPeer, call: str
+) -> None:
+    """Nothing of it was called before, and nothing can be imported any more."""
+    source = (
+        CONNECT
+        + f"""
+    class Device:
+        def __init__(self):
+            self.client = client = make("device")
+            client.connect(HOST, PORT)
+        def __del__(self):
+            self.client.{call}
+            os.write(1, b"called\\n")
+    import os
+    device = Device()
+    """
+    )
+    with Program(source, client_name, HOST=peer.host, PORT=peer.port) as program:
+        peer.accept().accept_client()
+        program.wait_line("called")
+        assert (program.exit_code(), program.error_text()) == (0, "")
