@@ -411,10 +411,14 @@ fn subscription_options(byte: u8) -> SubscriptionOptions {
 }
 
 /// Waits until all clients have handed over what they accepted, at most `timeout` seconds; how many
-/// messages are lost.
+/// messages are lost. Where the interpreter is `finalizing` already, as a subinterpreter sees it, a thread
+/// that lets go of it never gets it back.
 #[pyfunction]
-pub(super) fn flush_all(py: Python<'_>, timeout: f64) -> PyResult<usize> {
+pub(super) fn flush_all(py: Python<'_>, timeout: f64, finalizing: bool) -> PyResult<usize> {
     let timeout = extract_timeout(timeout)?;
+    if finalizing {
+        return Ok(engine::flush_all(timeout));
+    }
     Ok(py.detach(|| engine::flush_all(timeout)))
 }
 

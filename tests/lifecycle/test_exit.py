@@ -6,6 +6,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -494,3 +496,17 @@ def test_a_finaliser_uses_its_client_at_exit(
         peer.accept().accept_client()
         program.wait_line("called")
         assert (program.exit_code(), program.error_text()) == (0, "")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the module has another name there")
+def test_a_subinterpreter_that_nobody_ended(client_name: str) -> None:
+    """Its exit hooks come when the main interpreter is past waiting."""
+    program = f"""
+import _xxsubinterpreters
+made = "import {client_name} as mqtt; mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)"
+_xxsubinterpreters.run_string(_xxsubinterpreters.create(), made)
+print("imported")
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "imported\n", "")

@@ -54,12 +54,13 @@ def _leave() -> None:
             client._thread_terminate = True
             loops.interrupt(client)
             threads.append(thread)
-    for thread in threads:
+    is_finalizing = sys.is_finalizing()  # a subinterpreter ends when the main one is past waiting
+    for thread in threads if not is_finalizing else ():
         _join(thread, started + _EXIT_CALLBACKS)
     until = started + _EXIT_BOUND
-    lost = _native.flush_all(max(0.0, until - time.monotonic()))
+    lost = _native.flush_all(max(0.0, until - time.monotonic()), is_finalizing)
     tls = _tls()
-    if tls is not None:
+    if tls is not None and not is_finalizing:
         tls.pump.stop(max(until, time.monotonic() + _EXIT_TLS))
     if lost:
         warnings.warn(f"{lost} MQTT messages were not handed over", ResourceWarning, stacklevel=1)
