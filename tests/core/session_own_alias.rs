@@ -145,8 +145,15 @@ fn a_refused_message_names_nothing() {
     rig.session.publish(&aliased("old", 1, QOS_0)).unwrap();
     let message = Outgoing { payload: &large, ..aliased("new", 1, QOS_0) };
     assert_eq!(refusal(&mut rig, &message), LocalError::PacketTooLarge);
+    for qos in [QOS_0, QOS_1] {
+        let alone = refusal(&mut rig, &aliased("", 1, qos));
+        assert_eq!(alone, LocalError::TopicAliasInvalid, "meant for the new topic");
+    }
+    let message = Outgoing { payload: &large, ..aliased("old", 1, QOS_0) };
+    rig.session.publish(&aliased("old", 1, QOS_0)).unwrap();
+    assert_eq!(refusal(&mut rig, &message), LocalError::PacketTooLarge);
     rig.session.publish(&aliased("", 1, QOS_0)).unwrap();
-    assert_eq!(topics(&mut rig), ["old", ""]);
+    assert_eq!(topics(&mut rig), ["old", "old", ""]);
 }
 
 /// A message that waits offline is refused when the server says that it takes no alias.

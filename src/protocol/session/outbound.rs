@@ -80,7 +80,9 @@ impl Session {
     pub fn publish(&mut self, message: &Outgoing<'_>) -> Result<Receipt, RefusedPublish> {
         match message.topic_alias {
             None => self.accept(message, message.topic),
-            Some(alias) => self.publish_aliased(message, alias),
+            Some(alias) => self.publish_aliased(message, alias).inspect_err(|_| {
+                self.own_aliases.handle_refused(alias, message.topic);
+            }),
         }
     }
 

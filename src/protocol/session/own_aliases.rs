@@ -50,6 +50,17 @@ impl OwnAliases {
         }
     }
 
+    /// A message was refused. One that gave the alias another topic leaves it without any: the
+    /// application may go on as if it had been sent.
+    pub(super) fn handle_refused(&mut self, alias: u16, topic: &str) {
+        if let Entry::Occupied(meant) = self.meant.entry(alias)
+            && !topic.is_empty()
+            && **meant.get() != *topic
+        {
+            self.bytes -= meant.remove().len();
+        }
+    }
+
     /// Whether the server takes the alias alone for this topic.
     pub(super) fn is_told(&self, alias: u16, topic: &str) -> bool {
         self.told.get(&alias).is_some_and(|told| **told == *topic)

@@ -107,6 +107,12 @@ impl World {
             Ok(Receipt::Buffered { mark, .. }) => Fate::Mark(mark),
             Ok(Receipt::Tracked { ticket }) => Fate::Ticket(ticket),
             Err(refused) => {
+                if let Some(alias) = alias
+                    && !topic.is_empty()
+                    && self.client.meant.get(&alias) != Some(&topic)
+                {
+                    self.client.meant.remove(&alias);
+                }
                 let offline = refused.error == LocalError::NotConnected && qos == 0;
                 let right = due == Some(refused.error.reason_code().0) || offline;
                 ensure!(Limit, right, "{refused:?} of {qos}, {size} bytes");
