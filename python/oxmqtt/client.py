@@ -545,23 +545,6 @@ class Client(_Configuration):
     _call_socket_register_write = _packets.without_effect
     _call_socket_unregister_write = _packets.without_effect
 
-    # What the engine calls (src/bindings/dispatch.rs, client.rs).
-
-    _connack_came = _events.connack_came
-    _suback_came = _events.suback_came
-    _unsuback_came = _events.unsuback_came
-    _handle_auth = _events.handle_auth
-    _handle_published = _events.handle_published
-    _handle_closed = _events.handle_closed
-    _callbacks_for = _events.callbacks_for
-    _message_callback_failed = _events.message_callback_failed
-    _defer = _events.defer
-    _log_message = _log.log_message
-    _log_publish = _log.log_publish
-    _log_resend = _log.log_resend
-    _log_packet = _log.log_packet
-    _take_own_mid = _packets.take_own_mid
-
 
 _private_names.install(Client)
 _prepare()

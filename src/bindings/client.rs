@@ -14,6 +14,7 @@ use super::codes::{ErrorCode, error_code};
 use super::dispatch::{dispatch_sent, log_ack};
 use super::engine::Engine;
 use super::exit;
+use super::handlers::handlers;
 use super::mailbox::{Calls, Mailbox};
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::publishing::{Given, send};
@@ -36,6 +37,7 @@ impl ClientBase {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         exit::guard_thread();
+        handlers(py)?;
         let engine = Engine::new();
         let shared = Arc::clone(&engine.shared);
         Ok(Self { engine: Py::new(py, engine)?, shared })

@@ -15,6 +15,7 @@ use oxmqtt_protocol::session::{Closed, Event, Message, Trace};
 
 use super::callbacks::{Callbacks, Topic};
 use super::convert::packed_properties;
+use super::handlers::{Handlers, handlers};
 use super::mailbox::Mailbox;
 use super::message::MQTTMessage;
 use super::shared::Shared;
@@ -100,6 +101,7 @@ struct Dispatcher<'a, 'py> {
     shared: &'a Shared,
     callbacks: &'a Callbacks,
     client: &'a Bound<'py, PyAny>,
+    handlers: &'py Handlers,
     /// Where messages and outcomes go instead of callbacks.
     mailbox: Option<&'a Mailbox>,
     version: Version,
@@ -130,6 +132,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             shared,
             callbacks,
             client,
+            handlers: handlers(py)?,
             mailbox,
             version: shared.version(),
             start,
@@ -177,24 +180,24 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
             Event::ConnAck { session_present, reason, properties } => {
-                let arguments = (session_present, reason.0, to_python(py, &properties));
+                let arguments = (client, session_present, reason.0, to_python(py, &properties));
                 self.end_round();
-                client.call_method1(intern!(py, "_connack_came"), arguments)?;
+                self.handlers.connack_came.call1(py, arguments)?;
             }
             Event::Auth { reason, properties } => {
-                let arguments = (reason.0, to_python(py, &properties));
-                client.call_method1(intern!(py, "_handle_auth"), arguments)?;
+                let arguments = (client, reason.0, to_python(py, &properties));
+                self.handlers.handle_auth.call1(py, arguments)?;
             }
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
-                let arguments = (packet_id, reasons, to_python(py, &properties));
+                let arguments = (client, packet_id, reasons, to_python(py, &properties));
                 self.end_round();
-                client.call_method1(intern!(py, "_suback_came"), arguments)?;
+                self.handlers.suback_came.call1(py, arguments)?;
             }
             Event::UnsubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
-                let arguments = (packet_id, reasons, to_python(py, &properties));
-                client.call_method1(intern!(py, "_unsuback_came"), arguments)?;
+                let arguments = (client, packet_id, reasons, to_python(py, &properties));
+                self.handlers.unsuback_came.call1(py, arguments)?;
             }
             Event::Trace(trace) => self.trace(&trace)?,
             Event::Closed(closed) => {
@@ -223,7 +226,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 
     fn log_message(&self, message: &Bound<'py, MQTTMessage>) -> PyResult<()> {
         let py = self.client.py();
-        self.client.call_method1(intern!(py, "_log_message"), (message,))?;
+        self.handlers.log_message.call1(py, (self.client, message))?;
         Ok(())
     }
 
@@ -254,7 +257,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             && !awaitables.is_empty()
         {
             let due = due.map(|(packet_id, qos, epoch)| (packet_id, qos as u8, epoch));
-            self.client.call_method1(intern!(py, "_defer"), (awaitables, due))?;
+            self.handlers.defer.call1(py, (self.client, awaitables, due))?;
             return Ok(());
         }
         if let Some(ack) = due {
@@ -339,10 +342,9 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     /// Reports a callback's exception; it goes on unless the client suppresses exceptions.
     fn failed(&self, callback: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
         let py = self.client.py();
-        let arguments = (callback, error.value(py));
-        let suppressed =
-            self.client.call_method1(intern!(py, "_message_callback_failed"), arguments)?;
-        if suppressed.is_truthy()? { Ok(()) } else { Err(error) }
+        let arguments = (self.client, callback, error.value(py));
+        let suppressed = self.handlers.message_callback_failed.call1(py, arguments)?;
+        if suppressed.is_truthy(py)? { Ok(()) } else { Err(error) }
     }
 
     fn topic(&self, name: &[u8]) -> PyResult<Topic> {
@@ -350,7 +352,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         self.callbacks.topics.get_or_make(py, name, |name| {
             let topic = PyString::new(py, name);
             let callbacks =
-                self.client.call_method1(intern!(py, "_callbacks_for"), (&topic,))?.cast_into()?;
+                self.handlers.callbacks_for.bind(py).call1((self.client, &topic))?.cast_into()?;
             Ok((topic.unbind(), callbacks.unbind()))
         })
     }
@@ -364,8 +366,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     ) -> PyResult<()> {
         let py = self.client.py();
         let packet_type = kind.packet_type() as u8;
-        let arguments = (packet_id, packet_type, reason, to_python(py, properties));
-        self.client.call_method1(intern!(py, "_handle_published"), arguments)?;
+        let arguments = (self.client, packet_id, packet_type, reason, to_python(py, properties));
+        self.handlers.handle_published.call1(py, arguments)?;
         Ok(())
     }
 
@@ -392,11 +394,11 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Trace::ReceivedAck(kind, packet_id) => (false, ack_name(*kind), Some(*packet_id)),
             Trace::SentPublish { packet } => {
                 let message = MQTTMessage::from_packet(py, self.version, 0, packet)?;
-                self.client.call_method1(intern!(py, "_log_resend"), (message,))?;
+                self.handlers.log_resend.call1(py, (self.client, message))?;
                 return Ok(());
             }
         };
-        self.client.call_method1(intern!(py, "_log_packet"), (sent, name, packet_id))?;
+        self.handlers.log_packet.call1(py, (self.client, sent, name, packet_id))?;
         Ok(())
     }
 
@@ -417,8 +419,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             Closed::ConnAckTimeout => ("connack_timeout", None, None, String::new()),
             Closed::Lost(error) => ("lost", None, None, error.to_string()),
         };
-        let arguments = (kind, reason.map(|reason| reason.0), properties, text);
-        self.client.call_method1(intern!(py, "_handle_closed"), arguments)?.extract()
+        let arguments = (self.client, kind, reason.map(|reason| reason.0), properties, text);
+        self.handlers.handle_closed.bind(py).call1(arguments)?.extract()
     }
 }
 
@@ -426,7 +428,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
 pub(super) fn log_ack(client: &Bound<'_, PyAny>, packet_id: u16, qos: QoS) -> PyResult<()> {
     let py = client.py();
     let kind = if qos == QoS::AtLeastOnce { AckKind::PubAck } else { AckKind::PubRec };
-    client.call_method1(intern!(py, "_log_packet"), (true, ack_name(kind), packet_id))?;
+    handlers(py)?.log_packet.call1(py, (client, true, ack_name(kind), packet_id))?;
     Ok(())
 }
 

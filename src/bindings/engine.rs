@@ -228,7 +228,7 @@ impl Engine {
         self.shared.paused.store(true, Ordering::Relaxed);
     }
 
-    /// Acknowledges a message whose callback was awaited; `due` as `_defer()` got it.
+    /// Acknowledges a message whose callback was awaited; `due` as `defer()` got it.
     fn acknowledge(&self, due: (u16, u8, u32)) {
         let (packet_id, qos, epoch) = due;
         if let Ok(qos) = QoS::try_from(qos) {

@@ -13,6 +13,7 @@ mod dispatch;
 mod engine;
 mod errors;
 mod exit;
+mod handlers;
 mod handshake;
 mod inspect;
 mod mailbox;

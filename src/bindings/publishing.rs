@@ -17,6 +17,7 @@ use super::codes::ErrorCode;
 use super::convert::{check_topic, extract_payload, extract_publish_properties, extract_qos};
 use super::errors::out_of_memory;
 use super::exit;
+use super::handlers::handlers;
 use super::message_info::{MQTTMessageInfo, Tracking};
 use super::shared::Shared;
 
@@ -73,7 +74,7 @@ pub(super) fn send(
         return Err(PyValueError::new_err("Packet too large"));
     }
     if shared.own_mids.load(Ordering::Relaxed) {
-        client.call_method0(intern!(py, "_take_own_mid"))?;
+        handlers(py)?.take_own_mid.call1(py, (client,))?;
     }
     let outcome = shared.core.publish(&message);
     let info = match outcome.receipt {
@@ -95,8 +96,9 @@ pub(super) fn send(
     };
     if shared.trace.load(Ordering::Relaxed) {
         let size = payload_bytes.len();
-        let traits = (qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
-        client.call_method1(intern!(py, "_log_publish"), traits)?;
+        let arguments =
+            (client, qos as u8, retain, info.packet_id(), &*topic_text, properties, size);
+        handlers(py)?.log_publish.call1(py, arguments)?;
     }
     Ok((info, outcome.congested))
 }

@@ -470,3 +470,13 @@ def test_set_before_the_constructor(mqtt: ModuleType, name: str) -> None:
     client = clients.make(mqtt, "early", factory=Own)
     assert client._client_id == b"early" and client._port == 1883
     client.publish("t", b"", 1)
+
+
+def test_other_private_names_are_told_by_their_prefix(mqtt: ModuleType, paho: ModuleType) -> None:
+    """A program's own attributes do not meet ours by chance."""
+    if mqtt is paho:
+        pytest.skip("paho has none of them")
+    ours, theirs = (clients.make(library, "names") for library in (mqtt, paho))
+    own = set(dir(ours)) - set(dir(theirs)) - {"_last_msg_in"}  # paho's, before 2.2
+    private = [name for name in own if name.startswith("_") and not name.startswith("__")]
+    assert [name for name in private if not name.startswith("_ox_")] == []

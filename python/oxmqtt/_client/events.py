@@ -1,6 +1,6 @@
 """From the engine to the callbacks: each event in the form that the callback version wants.
 
-The engine calls ``_handle_*`` on the thread that runs the loop, with no lock held.
+The engine calls these by way of ``handlers.py``, on the thread that runs the loop, with no lock held.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def call(client: Client, name: str, *args: Any) -> None:
                 raise
         else:
             if client._ox_on_event_loop and hasattr(result, "__await__"):
-                client._defer([result], None)
+                defer(client, [result], None)
 
 
 def defer(client: Client, awaitables: list[Any], ack_due: tuple[int, int, int] | None) -> None:
@@ -290,7 +290,7 @@ def handle_on_message(client: Client, message: MQTTMessage) -> None:
         try:
             callback(client, client._userdata, message)
         except Exception as error:
-            if not client._message_callback_failed(callback if filtered else None, error):
+            if not message_callback_failed(client, callback if filtered else None, error):
                 raise
 
 
