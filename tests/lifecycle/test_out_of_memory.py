@@ -157,6 +157,31 @@ def test_a_message_for_which_python_has_no_memory(client_name: str, peer: Script
         assert program.output.items() == ["poor", *messages]
 
 
+def test_many_small_messages(client_name: str, peer: ScriptedPeer) -> None:
+    """The table of unfinished messages grows by doubling: where it cannot, the message is refused."""
+    source = """
+    leave(12 * MIB)
+    accepted = 0
+    try:
+        while True:
+            client.publish("small", b"x" * 40, 1)
+            accepted += 1
+    except MemoryError:
+        pass
+    leave(None)
+    dropped = len(client.drop_out_messages())
+    say("all there", dropped - accepted in (0, 1), accepted > 1000)
+    client.disconnect()
+    client.loop_stop()
+    """
+    with poor(client_name, peer, source, MIB=MIB) as program:
+        connection = peer.accept()
+        connection.accept_client(properties={"receive_maximum": 1})
+        connection.read_to_end()
+        assert program.exit_code() == 0, program.error_text()
+        assert program.output.items() == ["all there True True"]
+
+
 MANY = """
     filters = [f"{number:04}/" + "x" * 60_000 for number in range(1000)]
     pairs = [(f"{number:04}", "x" * 60_000) for number in range(1000)]

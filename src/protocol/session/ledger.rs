@@ -137,6 +137,11 @@ impl Ledger {
         })
     }
 
+    /// Whether there is memory for the place of one message more.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.slots.try_reserve(1).is_ok()
+    }
+
     /// Accepts a message whose packet still lacks an identifier; gives it one if one is free.
     pub(super) fn push(
         &mut self,

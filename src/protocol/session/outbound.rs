@@ -159,6 +159,9 @@ impl Session {
         if self.config.max_queued != 0 && self.ledger.len() >= self.config.max_queued {
             return refused(LocalError::QueueFull, self.ids.next().unwrap_or(0));
         }
+        if !self.ledger.has_room() {
+            return refused(LocalError::OutOfMemory, 0);
+        }
         // The ledger writes the identifier in when it has one.
         parts.packet_id = 1;
         let mut packet = Vec::new();
