@@ -414,6 +414,7 @@ fn subscription_options(byte: u8) -> SubscriptionOptions {
 /// messages are lost. Where the interpreter is `finalizing` already, as a subinterpreter sees it, a thread
 /// that lets go of it never gets it back.
 #[pyfunction]
+#[pyo3(signature = (timeout, finalizing=false))]
 pub(super) fn flush_all(py: Python<'_>, timeout: f64, finalizing: bool) -> PyResult<usize> {
     let timeout = extract_timeout(timeout)?;
     if finalizing {
