@@ -304,7 +304,7 @@ class Client(_Configuration):
             finally:
                 sock._forget()
 
-    def __reduce__(self) -> Any:
+    def __getstate__(self) -> Any:
         raise TypeError("a client cannot be copied or pickled: it has a connection; make another")
 
     def __repr__(self) -> str:

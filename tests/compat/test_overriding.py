@@ -5,8 +5,10 @@ The same runs on paho (`--client paho.mqtt.client`), so what is asserted is what
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
+import pickle
 import threading
 from types import ModuleType
 from typing import Any
@@ -403,3 +405,21 @@ def test_a_subclass_without_a_hash(mqtt: ModuleType, broker: Mosquitto) -> None:
     assert connected.wait(30)
     client.disconnect()
     client.loop_stop()
+
+
+class Kept(oxmqtt.client.Client):
+    """Can be pickled, because it says how."""
+
+    def __getstate__(self) -> bytes:
+        return self._client_id
+
+    def __setstate__(self, client_id: bytes) -> None:
+        Kept.__init__(self, oxmqtt.client.CallbackAPIVersion.VERSION2, client_id)
+
+
+def test_copying() -> None:
+    kept = Kept(oxmqtt.client.CallbackAPIVersion.VERSION2, "kept")
+    for again in (copy.copy(kept), pickle.loads(pickle.dumps(kept))):
+        assert again is not kept and again._client_id == b"kept"
+    with pytest.raises(TypeError, match="cannot be copied or pickled"):
+        copy.copy(oxmqtt.client.Client(oxmqtt.client.CallbackAPIVersion.VERSION2))
