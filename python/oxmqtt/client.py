@@ -42,6 +42,7 @@ from ._client.older_calls import warn as _warn_of_older_call
 from ._client.older_calls import without_api_version as _without_api_version
 from ._client.settings import MQTT_CLEAN_START_FIRST_ONLY
 from ._client.settings import Settings as _Settings
+from ._client.settings import Target as _Target
 from ._native import MQTTMessage, MQTTMessageInfo
 from ._native import prepare as _prepare
 from ._native import topic_matches_sub as _topic_matches_sub
@@ -336,9 +337,8 @@ class Client(_Configuration):
         :raises WebsocketConnectionError: the server refused the WebSocket handshake.
         :raises ValueError: an argument is not valid.
         """
-        return _dialling.connect(
-            self, host, port, keepalive, bind_address, bind_port, clean_start, properties
-        )
+        target = _Target(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        return _dialling.connect(self, target)
 
     def connect_async(
         self,
@@ -351,9 +351,8 @@ class Client(_Configuration):
         properties: Properties | None = None,
     ) -> None:
         """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
-        _dialling.connect_async(
-            self, host, port, keepalive, bind_address, bind_port, clean_start, properties
-        )
+        target = _Target(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        _dialling.connect_async(self, target)
 
     def reconnect(self) -> MQTTErrorCode:
         """Connects again to where :meth:`connect` went; works in callbacks too.

@@ -21,7 +21,7 @@ from .listening import is_logged, is_own
 from .log import connect_line
 from .needs import AnyNeed, Attempt
 from .sequences import drive
-from .settings import MQTT_CLEAN_START_FIRST_ONLY, check_host, check_keepalive, check_port
+from .settings import MQTT_CLEAN_START_FIRST_ONLY, Target
 
 if TYPE_CHECKING:
     import socket
@@ -29,74 +29,32 @@ if TYPE_CHECKING:
     from .._native import HandshakeLayers
     from ..client import Client
     from .sockets import ConnectionSocket
-    from .types import CleanStartOption
 
 
-def connect(
-    client: Client,
-    host: str,
-    port: int = 1883,
-    keepalive: int = 60,
-    bind_address: str = "",
-    bind_port: int = 0,
-    clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
-    properties: Properties | None = None,
-) -> MQTTErrorCode:
+def connect(client: Client, target: Target) -> MQTTErrorCode:
     """Connects to a broker and sends CONNECT; the answer comes with the loop."""
-    if client._ox_settings.is_v5:
-        client._ox_settings.mqttv5_first_connect = True
-    elif clean_start != MQTT_CLEAN_START_FIRST_ONLY:
+    settings = client._ox_settings
+    if settings.is_v5:
+        settings.mqttv5_first_connect = True
+    elif target.clean_start != MQTT_CLEAN_START_FIRST_ONLY:
         raise ValueError("Clean start only applies to MQTT V5")
-    elif properties:
+    elif target.connect_properties:
         raise ValueError("Properties only apply to MQTT V5")
-    arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
-    set_target(client, *arguments, state=_ConnectionState.MQTT_CS_CONNECTING)
+    set_target(client, target, _ConnectionState.MQTT_CS_CONNECTING)
     return client.reconnect()
 
 
-def connect_async(
-    client: Client,
-    host: str,
-    port: int = 1883,
-    keepalive: int = 60,
-    bind_address: str = "",
-    bind_port: int = 0,
-    clean_start: CleanStartOption = MQTT_CLEAN_START_FIRST_ONLY,
-    properties: Properties | None = None,
-) -> None:
-    """As :meth:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
-    arguments = (host, port, keepalive, bind_address, bind_port, clean_start, properties)
-    set_target(client, *arguments, state=_ConnectionState.MQTT_CS_CONNECT_ASYNC)
+def connect_async(client: Client, target: Target) -> None:
+    """As :func:`connect`, but dialling is left to ``loop_start()`` or ``loop_forever()``."""
+    set_target(client, target, _ConnectionState.MQTT_CS_CONNECT_ASYNC)
     loops.interrupt(client)
 
 
-def set_target(
-    client: Client,
-    host: str,
-    port: int,
-    keepalive: int,
-    bind_address: str,
-    bind_port: int,
-    clean_start: CleanStartOption,
-    properties: Properties | None,
-    *,
-    state: _ConnectionState,
-) -> None:
-    if bind_port < 0:
-        raise ValueError("Invalid bind port number.")
-    if isinstance(host, (bytes, bytearray)):  # Python's sockets take them too
-        host = host.decode()
-    check_host(host, client._ox_settings.transport)
-    check_port(port)
-    check_keepalive(keepalive)
+def set_target(client: Client, target: Target, state: _ConnectionState) -> None:
+    settings = client._ox_settings
+    checked = target.checked(settings.transport)
     client._sock_close()
-    client._ox_settings.host = host
-    client._ox_settings.port = port
-    client._ox_settings.keepalive = keepalive
-    client._ox_settings.bind_address = bind_address
-    client._ox_settings.bind_port = bind_port
-    client._ox_settings.clean_start = clean_start
-    client._ox_settings.connect_properties = properties
+    vars(settings).update(checked._asdict())
     client._state = state
 
 
@@ -109,9 +67,10 @@ def reconnect(client: Client) -> MQTTErrorCode:
 
 def reconnecting(client: Client) -> Generator[AnyNeed, Any, MQTTErrorCode]:
     """The sequence of :meth:`reconnect`: it yields what it has to wait for."""
-    if len(client._ox_settings.host) == 0:
+    settings = client._ox_settings
+    if len(settings.host) == 0:
         raise ValueError("Invalid host.")
-    if client._ox_settings.port <= 0:
+    if settings.port <= 0:
         raise ValueError("Invalid port number.")
     attempt = Attempt(lambda attempt: _is_wanted(client, attempt))
     overtaken, client._ox_latest_attempt = client._ox_latest_attempt, attempt
@@ -132,9 +91,7 @@ def reconnecting(client: Client) -> Generator[AnyNeed, Any, MQTTErrorCode]:
         if client._ox_latest_attempt is attempt:
             client._ox_latest_attempt = None  # it holds the client, which may be dropped now
         _set_dialling(client, dialled_before)
-        if (
-            client._ox_engine.looping
-        ):  # a loop() that comes later would return at once, with nothing
+        if client._ox_engine.looping:  # a later loop() would return at once, with nothing
             client._ox_engine.interrupt()
 
 
@@ -199,35 +156,34 @@ def _leave_it(client: Client, attempt: Attempt) -> MQTTErrorCode:
 
 
 def _hand_to_engine(client: Client, sock: ConnectionSocket, layers: HandshakeLayers | None) -> None:
+    settings = client._ox_settings
     will: tuple[Any, ...] | None = None
-    if client._ox_settings.will:
+    if settings.will:
         will = (
-            client._ox_settings.will_topic.decode("utf-8"),
-            bytes(client._ox_settings.will_payload),
-            client._ox_settings.will_qos,
-            bool(client._ox_settings.will_retain),
-            client._ox_settings.will_properties if client._ox_settings.is_v5 else None,
+            settings.will_topic.decode("utf-8"),
+            bytes(settings.will_payload),
+            settings.will_qos,
+            bool(settings.will_retain),
+            settings.will_properties if settings.is_v5 else None,
         )
     clean = _clean_flag(client)
-    has_password = (
-        client._ox_settings.username is not None and client._ox_settings.password is not None
-    )
+    has_password = settings.username is not None and settings.password is not None
     client._ox_observe()
     if is_logged(client):
         flags = (
-            int(client._ox_settings.username is not None),
+            int(settings.username is not None),
             int(has_password),
-            int(bool(client._ox_settings.will and client._ox_settings.will_retain)),
-            client._ox_settings.will_qos if client._ox_settings.will else 0,
-            int(client._ox_settings.will),
+            int(bool(settings.will and settings.will_retain)),
+            settings.will_qos if settings.will else 0,
+            int(settings.will),
             int(clean),
-            client._ox_settings.keepalive,
+            settings.keepalive,
         )
         line, args = connect_line(
             flags,
-            client._ox_settings.client_id,
-            client._ox_settings.connect_properties,
-            client._ox_settings.is_v5,
+            settings.client_id,
+            settings.connect_properties,
+            settings.is_v5,
         )
         client._easy_log(LogLevel.MQTT_LOG_DEBUG, line, *args)
     below = sock._below()
@@ -238,16 +194,15 @@ def _hand_to_engine(client: Client, sock: ConnectionSocket, layers: HandshakeLay
         relay=sock._relay,
         below=below,
         layers=layers,
-        client_id=client._ox_settings.client_id,
+        client_id=settings.client_id,
         clean_start=clean,
-        keep_alive=client._ox_settings.keepalive,
-        username=client._ox_settings.username,
-        password=client._ox_settings.password if has_password else None,
+        keep_alive=settings.keepalive,
+        username=settings.username,
+        password=settings.password if has_password else None,
         will=will,
-        properties=_announced(client) if client._ox_settings.is_v5 else None,
-        bridge=client._ox_settings.client_mode == PahoClientMode.MQTT_BRIDGE
-        and not client._ox_settings.is_v5,
-        connack_timeout=client._ox_settings.connect_timeout,
+        properties=_announced(client) if settings.is_v5 else None,
+        bridge=settings.client_mode == PahoClientMode.MQTT_BRIDGE and not settings.is_v5,
+        connack_timeout=settings.connect_timeout,
         rewrite=(lambda packet: packets.rewritten_connect(client, packet))
         if is_own(client, "_packet_queue")
         else None,
@@ -256,22 +211,24 @@ def _hand_to_engine(client: Client, sock: ConnectionSocket, layers: HandshakeLay
 
 def _announced(client: Client) -> Properties | None:
     """The properties of CONNECT, with the bounds that the program set."""
-    given = client._ox_settings.connect_properties
-    if client._ox_settings.max_packet_size is None or hasattr(given, "MaximumPacketSize"):
+    settings = client._ox_settings
+    given = settings.connect_properties
+    if settings.max_packet_size is None or hasattr(given, "MaximumPacketSize"):
         return given
     properties = Properties(PacketTypes.CONNECT)
     if given is not None:
         vars(properties).update(vars(given))
-    properties.MaximumPacketSize = client._ox_settings.max_packet_size
+    properties.MaximumPacketSize = settings.max_packet_size
     return properties
 
 
 def _clean_flag(client: Client) -> bool:
-    if not client._ox_settings.is_v5:
-        return bool(client._ox_settings.clean_session)
-    if client._ox_settings.clean_start == MQTT_CLEAN_START_FIRST_ONLY:
-        return client._ox_settings.mqttv5_first_connect
-    return bool(client._ox_settings.clean_start)
+    settings = client._ox_settings
+    if not settings.is_v5:
+        return bool(settings.clean_session)
+    if settings.clean_start == MQTT_CLEAN_START_FIRST_ONLY:
+        return settings.mqttv5_first_connect
+    return bool(settings.clean_start)
 
 
 def close_socket(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..enums import CallbackAPIVersion, MQTTProtocolVersion, PahoClientMode
 
@@ -21,6 +21,29 @@ MQTT_CLEAN_START_FIRST_ONLY: Literal[3] = 3
 #: Bytes of the largest packet: the default, and what MQTT 5.0 properties take.
 _PACKET_LIMIT = 16 << 20
 LARGEST_PACKET = 268_435_455
+
+
+class Target(NamedTuple):
+    """Where to connect, and how: the arguments of ``connect()``."""
+
+    host: str
+    port: int
+    keepalive: int
+    bind_address: str
+    bind_port: int
+    clean_start: CleanStartOption
+    connect_properties: Properties | None
+
+    def checked(self, transport: str) -> Target:
+        """:raises ValueError, TypeError: part of it is not valid."""
+        if self.bind_port < 0:
+            raise ValueError("Invalid bind port number.")
+        # Python's sockets take bytes too.
+        host = self.host.decode() if isinstance(self.host, (bytes, bytearray)) else self.host
+        check_host(host, transport)
+        check_port(self.port)
+        check_keepalive(self.keepalive)
+        return self._replace(host=host)
 
 
 class Settings:
@@ -91,6 +114,11 @@ class Settings:
     def packet_limit(self) -> int:
         """Bytes of the largest packet that is taken from the broker."""
         return _PACKET_LIMIT if self.max_packet_size is None else self.max_packet_size
+
+    @property
+    def uses_python_ssl(self) -> bool:
+        """TLS is set, and Python's ``ssl`` does it."""
+        return self.ssl and self.rustls is None
 
     @property
     def server_name(self) -> str | None:

@@ -32,6 +32,7 @@ def dialled(
     client: Client, attempt: Attempt, until: float
 ) -> Generator[AnyNeed, Any, socket.socket | None]:
     """The connected socket, with TLS by Python's ``ssl`` where that is set."""
+    settings = client._ox_settings
     source = _source(client)
     if _dials_its_own_way(client, source):
         return (
@@ -39,54 +40,55 @@ def dialled(
                 attempt, until, client._create_socket, lambda late: late.close()
             )
         )
-    if client._ox_settings.transport == "unix":
+    if settings.transport == "unix":
         connected: socket.socket | None = client._create_unix_socket_connection()
     else:
         connected = yield from addresses.connecting(
-            attempt, client._ox_settings.host, client._ox_settings.port, source, until
+            attempt, settings.host, settings.port, source, until
         )
-    if connected is None or not client._ox_settings.ssl or client._ox_settings.rustls is not None:
+    if connected is None or not settings.uses_python_ssl:
         return connected
-    return (yield from _securing(client, attempt, until, connected))
+    tcp = connected
+    return (
+        yield from calling_elsewhere(
+            attempt, until, lambda: _secure(client, tcp, until), lambda late: late.close()
+        )
+    )
 
 
 def _dials_its_own_way(client: Client, source: addresses.Source) -> bool:
     """Whether dialling calls what may take its time: the program's own, PySocks, a look-up of the
     address to connect from.
     """
+    settings = client._ox_settings
     return (
         is_own(client, "_create_socket")
         or is_own(client, "_create_socket_connection")
         or is_own(client, "_create_unix_socket_connection")
         or addresses.is_overridden()
         or not (source is None or not source[0] or addresses.is_numeric(source[0]))
-        or (client._ox_settings.transport != "unix" and may_have_proxy(client._ox_settings))
+        or (settings.transport != "unix" and may_have_proxy(settings))
     )
 
 
 def create_socket(client: Client) -> socket.socket:
     """Dials, and makes TLS of it where that is set; the connected socket."""
-    until = time.monotonic() + client._ox_settings.connect_timeout
-    if client._ox_settings.transport == "unix":
+    settings = client._ox_settings
+    until = time.monotonic() + settings.connect_timeout
+    if settings.transport == "unix":
         dialled = client._create_unix_socket_connection()
     else:
         dialled = client._create_socket_connection()
-    if not client._ox_settings.ssl or client._ox_settings.rustls is not None:
-        return dialled
-    try:
-        dialled.settimeout(max(until - time.monotonic(), 0.001))
-        return client._ssl_wrap_socket(dialled)
-    except BaseException:
-        dialled.close()
-        raise
+    return _secure(client, dialled, until) if settings.uses_python_ssl else dialled
 
 
 def create_unix_socket_connection(client: Client) -> socket.socket:
     """Connects to the path in ``_host``; programs override it."""
+    settings = client._ox_settings
     dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        dialled.settimeout(client._ox_settings.connect_timeout)
-        dialled.connect(client._ox_settings.host)
+        dialled.settimeout(settings.connect_timeout)
+        dialled.connect(settings.host)
     except BaseException:
         dialled.close()
         raise
@@ -95,34 +97,30 @@ def create_unix_socket_connection(client: Client) -> socket.socket:
 
 def create_socket_connection(client: Client) -> socket.socket:
     """Connects by TCP, through a proxy if there is one; programs override it."""
-    until = time.monotonic() + client._ox_settings.connect_timeout
+    settings = client._ox_settings
+    until = time.monotonic() + settings.connect_timeout
     source = _source(client)
     proxied = connect_by_proxy(client, source, until)
     if proxied is not None:
         return proxied
-    return addresses.connect(client._ox_settings.host, client._ox_settings.port, source, until)
+    return addresses.connect(settings.host, settings.port, source, until)
 
 
 def _source(client: Client) -> addresses.Source:
     """Where to connect from, if that matters."""
-    bound = (client._ox_settings.bind_address, client._ox_settings.bind_port)
+    settings = client._ox_settings
+    bound = (settings.bind_address, settings.bind_port)
     return bound if any(bound) else None
 
 
-def _securing(
-    client: Client, attempt: Attempt, until: float, connected: socket.socket
-) -> Generator[AnyNeed, Any, socket.socket | None]:
+def _secure(client: Client, connected: socket.socket, until: float) -> socket.socket:
     """TLS by Python's ``ssl`` on a connected socket, which it takes over."""
-
-    def secure() -> socket.socket:
-        try:
-            connected.settimeout(max(until - time.monotonic(), 0.001))
-            return client._ssl_wrap_socket(connected)
-        except BaseException:
-            connected.close()
-            raise
-
-    return (yield from calling_elsewhere(attempt, until, secure, lambda late: late.close()))
+    try:
+        connected.settimeout(max(until - time.monotonic(), 0.001))
+        return client._ssl_wrap_socket(connected)
+    except BaseException:
+        connected.close()
+        raise
 
 
 def calling_elsewhere(
@@ -140,11 +138,8 @@ def calling_elsewhere(
 
 def wrap(client: Client, connected: socket.socket) -> ConnectionSocket:
     """What programs get to see of the connection."""
-    if (
-        client._ox_settings.ssl
-        and client._ox_settings.tls_insecure
-        and client._ox_settings.key_source is None
-    ):
+    settings = client._ox_settings
+    if settings.ssl and settings.tls_insecure and settings.key_source is None:
         line = "TLS without verification of the broker's name: anyone may pose as it"
         client._easy_log(LogLevel.MQTT_LOG_WARNING, line)
     if not isinstance(connected, socket.socket):
@@ -160,14 +155,15 @@ def handshake(
     client: Client, sock: ConnectionSocket, until: float
 ) -> Callable[[], HandshakeLayers] | None:
     """The step that shakes hands for what the engine puts between packets and socket, if it does."""
-    is_websocket, tls = client._ox_settings.transport == "websockets", client._ox_settings.rustls
+    settings = client._ox_settings
+    is_websocket, tls = settings.transport == "websockets", settings.rustls
     if tls is None and not is_websocket:
         return None
-    request, key = upgrade_request(client._ox_settings) if is_websocket else (None, "")
-    name = client._ox_settings.server_name if tls is not None else ""
+    request, key = upgrade_request(settings) if is_websocket else (None, "")
+    name = settings.server_name if tls is not None else ""
     if name is None:
         raise ValueError("TLS over a unix socket needs server_hostname")
-    any_name = client._ox_settings.tls_insecure
+    any_name = settings.tls_insecure
     descriptor, unix = sock._duplicate_end()
     return lambda: _native.handshake(
         descriptor,

@@ -83,7 +83,7 @@ class Authenticating(Connection):
             return
         data = await self._respond(self._authentication, None)
         properties = Properties(PacketTypes.CONNECT)
-        given = self._target[-1]
+        given = self._target.connect_properties
         vars(properties).update(vars(given) if given is not None else {})
         properties.AuthenticationMethod = self._authentication.method
         if data is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import client as mqtt
 from .._client import dialling, tls
+from .._client.settings import Target
 from .._client.tls_context import load
 from .._client.tls_options import Options
 from .._native import Mailbox
@@ -55,7 +56,7 @@ class Connection:
     _client: mqtt.Client
     _mailbox: Mailbox
     _logger: logging.Logger
-    _target: tuple[Any, ...]
+    _target: Target
     _socket_options: tuple[Any, ...]
     _tls_params: TLSParameters | None
     _tls_insecure: bool | None
@@ -132,12 +133,10 @@ class Connection:
             await self._load_tls()
         except OSError as error:
             raise MqttError(str(error)) from error
-        host, *options = self._target
         if self._client._ox_settings.is_v5:
             self._client._ox_settings.mqttv5_first_connect = True
-        dialling.set_target(
-            self._client, host, *options, state=mqtt._ConnectionState.MQTT_CS_CONNECTING
-        )
+        state = mqtt._ConnectionState.MQTT_CS_CONNECTING
+        dialling.set_target(self._client, self._target, state)
         assert self._loop is not None
         connack = self._waits_for_connack = self._loop.create_future()
         try:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import client as mqtt
+from .._client.settings import Target
 from ._authenticating import Authenticating
 from ._connection import LOGGER
 from ._receiving import Receiving
@@ -112,7 +113,7 @@ class Client(Receiving, Requesting, Authenticating):
         self.timeout: float = 10 if timeout is None else timeout
         self.pending_calls_threshold = 10
         self._logger = LOGGER if logger is None else logger
-        self._target = (
+        self._target = Target(
             hostname,
             port,
             keepalive,
