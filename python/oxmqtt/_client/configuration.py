@@ -20,6 +20,7 @@ from .pre_shared_key import KeySource, context_for
 from .running_calls import RunningCalls
 from .settings import (
     LARGEST_PACKET,
+    LIVE,
     Settings,
     check_host,
     check_keepalive,
@@ -189,11 +190,18 @@ class Configuration(ClientBase):
             and self._sock is None
         )
 
+    def _ox_set(self, name: str, value: Any) -> None:
+        """What the engine has to know at once is told to it; the rest it gets with the next connection."""
+        setattr(self._ox_settings, name, value)
+        if name in LIVE:
+            self._ox_engine.configure(self._ox_settings)
+        elif name == "logger":
+            self._ox_observe()
+
     def _ox_change(self, name: str, value: Any) -> None:
         if not self._connection_closed():
             raise RuntimeError(f"updating {name} on established connection is not supported")
-        setattr(self._ox_settings, name, value)
-        self._ox_engine.configure(self._ox_settings)
+        self._ox_set(name, value)
 
     @property
     def callback_api_version(self) -> CallbackAPIVersion:
@@ -363,8 +371,7 @@ class Configuration(ClientBase):
 
     def manual_ack_set(self, on: bool) -> None:
         """Leaves the acknowledgement of QoS 1 and 2 messages to :meth:`ack`, or not."""
-        self._ox_settings.manual_ack = on
-        self._ox_engine.configure(self._ox_settings)
+        self._ox_set("manual_ack", on)
 
     def reconnect_delay_set(self, min_delay: float = 1, max_delay: float = 120) -> None:
         """Bounds of the wait before a reconnect, in seconds; it doubles with each failure."""
@@ -440,8 +447,7 @@ class Configuration(ClientBase):
 
     @logger.setter
     def logger(self, value: logging.Logger | None) -> None:
-        self._ox_settings.logger = value
-        self._ox_observe()
+        self._ox_set("logger", value)
 
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
         """Logs to ``logger``, else to the one set before, else to ``oxmqtt.client``."""

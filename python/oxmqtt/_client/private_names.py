@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .configuration import ON_MESSAGE, SLOTS
+from .made_when_asked import MadeWhenAsked
 from .settings import Settings
 from .sockets import waker_pair
 from .views import InMessages, OutMessages, OutPackets
@@ -29,10 +30,6 @@ _OURS = {
     "server_hostname",
     "url_context",
 }
-#: Those that take effect at once; the others do at the next connection.
-_LIVE = frozenset(
-    {"protocol", "manual_ack", "max_inflight_messages", "max_queued_messages", "max_packet_size"}
-)
 
 
 class Name:
@@ -65,29 +62,11 @@ class Name:
 
 def _setting(name: str, default: Any) -> Name:
     """A setting, under the name that paho has for it."""
-
-    def change(client: Client, value: Any) -> None:
-        setattr(client._ox_settings, name, value)
-        if name in _LIVE:
-            client._ox_engine.configure(client._ox_settings)
-        elif name == "logger":
-            client._ox_observe()
-
-    return Name(lambda client: getattr(client._ox_settings, name), change, default)
-
-
-class Mutex:
-    """One of paho's locks, made when somebody asks. Home Assistant replaces them, ThingsBoard and tests hold
-    them around other private names. The engine has its own lock, so these guard nothing.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, client: object | None, owner: type | None = None) -> Any:
-        if client is None:
-            return self
-        return vars(client).setdefault(self._name, threading.RLock())
+    return Name(
+        lambda client: getattr(client._ox_settings, name),
+        lambda client, value: client._ox_set(name, value),
+        default,
+    )
 
 
 class WakerEnd:
@@ -95,7 +74,7 @@ class WakerEnd:
     whether that is ours or the program's.
     """
 
-    def __init__(self, name: str) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, client: Client | None, owner: type | None = None) -> Any:
@@ -149,8 +128,10 @@ TABLE: dict[str, Any] = {
     },
     **SLOTS,
     "_on_message": Name(ON_MESSAGE.__get__, ON_MESSAGE.__set__),
+    # paho's locks. Home Assistant replaces them, ThingsBoard and tests hold them around other private names.
+    # The engine has its own lock, so these guard nothing.
     **{
-        name: Mutex(name)
+        name: MadeWhenAsked(lambda client: threading.RLock())
         for name in (
             "_callback_mutex",
             "_in_callback_mutex",
@@ -161,8 +142,8 @@ TABLE: dict[str, Any] = {
             "_reconnect_delay_mutex",
         )
     },
-    "_sockpairR": WakerEnd("_sockpairR"),
-    "_sockpairW": WakerEnd("_sockpairW"),
+    "_sockpairR": WakerEnd(),
+    "_sockpairW": WakerEnd(),
     "_out_messages": Name(lambda client: OutMessages(client._ox_engine), _drop_messages),
     "_in_messages": Name(lambda client: InMessages(client._ox_engine), _no_effect),
     "_out_packet": Name(lambda client: OutPackets(client._ox_engine), _no_effect),
@@ -180,3 +161,5 @@ def install(client: type) -> None:
     """Gives the class these names."""
     for name, descriptor in TABLE.items():
         setattr(client, name, descriptor)
+        if hasattr(descriptor, "__set_name__"):
+            descriptor.__set_name__(client, name)

@@ -23,6 +23,12 @@ _PACKET_LIMIT = 16 << 20
 LARGEST_PACKET = 268_435_455
 
 
+#: Settings that the engine has to know at once.
+LIVE = frozenset(
+    {"protocol", "manual_ack", "max_inflight_messages", "max_queued_messages", "max_packet_size"}
+)
+
+
 class Target(NamedTuple):
     """Where to connect, and how: the arguments of ``connect()``."""
 
