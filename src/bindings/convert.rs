@@ -178,19 +178,26 @@ fn without_length(packed: &[u8]) -> &[u8] {
     packed.get(length_field..).unwrap_or_default()
 }
 
-/// A property list as Python's `Properties.unpack` reads it: its length, then the list.
-pub(super) fn packed_properties(properties: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(properties.len() + 4);
-    put_variable(&mut packed, properties.len());
-    packed.extend_from_slice(properties);
-    packed
+/// A property list as a packet carries it and `Properties.unpack` reads it: its length, then the list.
+pub(super) fn packed_properties<'py>(
+    py: Python<'py>,
+    properties: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let mut length = Vec::with_capacity(4);
+    put_variable(&mut length, properties.len());
+    PyBytes::new_with(py, length.len() + properties.len(), |packed| {
+        let (front, rest) = packed.split_at_mut(length.len());
+        front.copy_from_slice(&length);
+        rest.copy_from_slice(properties);
+        Ok(())
+    })
 }
 
 /// The properties of a received PUBLISH as a `Properties` object.
 pub(super) fn properties_into_py<'py>(py: Python<'py>, list: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     exit::guard_thread();
     let properties = python::properties(py)?.call1((PacketType::Publish as u8,))?;
-    properties.call_method1("unpack", (PyBytes::new(py, &packed_properties(list)),))?;
+    properties.call_method1("unpack", (packed_properties(py, list)?,))?;
     Ok(properties)
 }
 

@@ -180,23 +180,23 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
             }
             Event::Sent { packet_ids, through } => self.sent(&packet_ids, through)?,
             Event::ConnAck { session_present, reason, properties } => {
-                let arguments = (client, session_present, reason.0, to_python(py, &properties));
+                let arguments = (client, session_present, reason.0, to_python(py, &properties)?);
                 self.end_round();
                 self.handlers.connack_came.call1(py, arguments)?;
             }
             Event::Auth { reason, properties } => {
-                let arguments = (client, reason.0, to_python(py, &properties));
+                let arguments = (client, reason.0, to_python(py, &properties)?);
                 self.handlers.handle_auth.call1(py, arguments)?;
             }
             Event::SubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
-                let arguments = (client, packet_id, reasons, to_python(py, &properties));
+                let arguments = (client, packet_id, reasons, to_python(py, &properties)?);
                 self.end_round();
                 self.handlers.suback_came.call1(py, arguments)?;
             }
             Event::UnsubAck { packet_id, reasons, properties } => {
                 let reasons = PyBytes::new(py, &reasons);
-                let arguments = (client, packet_id, reasons, to_python(py, &properties));
+                let arguments = (client, packet_id, reasons, to_python(py, &properties)?);
                 self.handlers.unsuback_came.call1(py, arguments)?;
             }
             Event::Trace(trace) => self.trace(&trace)?,
@@ -366,7 +366,7 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
     ) -> PyResult<()> {
         let py = self.client.py();
         let packet_type = kind.packet_type() as u8;
-        let arguments = (self.client, packet_id, packet_type, reason, to_python(py, properties));
+        let arguments = (self.client, packet_id, packet_type, reason, to_python(py, properties)?);
         self.handlers.handle_published.call1(py, arguments)?;
         Ok(())
     }
@@ -407,9 +407,8 @@ impl<'a, 'py> Dispatcher<'a, 'py> {
         let (kind, reason, properties, text) = match closed {
             Closed::Requested => ("requested", None, None, String::new()),
             Closed::ByServer { reason, properties } => {
-                let packed =
-                    |list: &Properties| PyBytes::new(py, &packed_properties(list.as_bytes()));
-                ("by_server", *reason, properties.as_ref().map(packed), String::new())
+                let packed = |list: &Properties| packed_properties(py, list.as_bytes());
+                ("by_server", *reason, properties.as_ref().map(packed).transpose()?, String::new())
             }
             Closed::Refused(reason) => ("refused", Some(*reason), None, String::new()),
             Closed::Protocol(error) => {
@@ -442,6 +441,9 @@ fn ack_name(kind: AckKind) -> &'static str {
 }
 
 /// Properties as `Properties.unpack` reads them; `None` for none.
-fn to_python<'py>(py: Python<'py>, properties: &Properties) -> Option<Bound<'py, PyBytes>> {
-    (!properties.is_empty()).then(|| PyBytes::new(py, &packed_properties(properties.as_bytes())))
+fn to_python<'py>(
+    py: Python<'py>,
+    properties: &Properties,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    (!properties.is_empty()).then(|| packed_properties(py, properties.as_bytes())).transpose()
 }

@@ -22,7 +22,7 @@ pub(super) struct Settings {
     max_packet_size: usize,
 }
 
-/// `oxmqtt._client.callbacks.Listeners`: which events somebody wants, and how callbacks are to be called.
+/// `oxmqtt._client.listening.Listeners`: which events somebody wants, and how callbacks are to be called.
 #[derive(FromPyObject)]
 pub(super) struct Listeners {
     trace: bool,

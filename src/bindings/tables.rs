@@ -19,11 +19,11 @@ use self::values::{
 };
 use oxmqtt_protocol::codec::{
     PROPERTIES, PacketSet, PacketType, Properties, PropertiesBuilder, PropertyContext, PropertyId,
-    PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version, put_variable,
+    PropertyKind, QoS, REASON_CODES, RetainHandling, SubscriptionOptions, Version,
 };
 use oxmqtt_protocol::topic;
 
-use super::convert::copy_of;
+use super::convert::{copy_of, packed_properties};
 use super::exit;
 
 /// The packet type that stands for the properties of a will.
@@ -84,16 +84,7 @@ fn encode_properties<'py>(
             values::push(&mut builder, id, &value)?;
         }
     }
-    let properties = builder.build();
-    let list = properties.as_bytes();
-    let mut length = Vec::with_capacity(4);
-    put_variable(&mut length, list.len());
-    PyBytes::new_with(attributes.py(), length.len() + list.len(), |encoded| {
-        let (front, rest) = encoded.split_at_mut(length.len());
-        front.copy_from_slice(&length);
-        rest.copy_from_slice(list);
-        Ok(())
-    })
+    packed_properties(attributes.py(), builder.build().as_bytes())
 }
 
 /// Adds the properties at the front of a buffer to `attributes`; returns the bytes they took.

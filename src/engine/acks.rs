@@ -66,7 +66,10 @@ impl Acks {
     }
 
     pub(super) fn take(&self) -> Vec<AckDue> {
-        let mut state = self.state();
+        self.take_from(&mut self.state())
+    }
+
+    fn take_from(&self, state: &mut AcksState) -> Vec<AckDue> {
         state.since = None;
         self.pending.store(false, Ordering::Relaxed);
         std::mem::take(&mut state.due)
@@ -78,9 +81,7 @@ impl Acks {
         if state.due.is_empty() {
             self.watched.store(false, Ordering::Relaxed);
         }
-        state.since = None;
-        self.pending.store(false, Ordering::Relaxed);
-        std::mem::take(&mut state.due)
+        self.take_from(&mut state)
     }
 
     /// A connection begins or ends: nobody watches.
